@@ -1,0 +1,114 @@
+"""Jets and equations: the two nouns that let a PDE be written once.
+
+An equation reads a jet, the local view of a field. Which jet it is given decides what the equation becomes: a
+PINN residual (automatic differentiation at a point), a spectral solver (grid), its own Fourier symbol, …
+"""
+
+import abc
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Inexact
+
+
+class Jet(abc.ABC):
+    """The local view of a field: its value and derivatives, computed when asked for. Makers are in `jets`."""
+
+    x: Float[Array, "d *s"]
+    t: Float[Array, ""] | None
+    value: Inexact[Array, "c *s"]
+    gradient: Inexact[Array, "c d *s"]
+    laplacian: Inexact[Array, "c *s"]
+    dt: Inexact[Array, "c *s"]
+
+    @abc.abstractmethod
+    def d(self, *axes: int) -> Inexact[Array, "c *s"]:
+        """The space derivative ∂ᵢ∂ⱼ… of every component: `jet.d(0, 0, 1)` is u_xxy."""
+
+    @abc.abstractmethod
+    def divergence(self, flux: Callable[["Jet"], Array]) -> Inexact[Array, "c *s"]:
+        """div F for a flux `F(jet) -> (c, d, *s)` that reads the jet's value (and x, t) only."""
+
+    def material_dt(self, velocity: Array) -> Inexact[Array, "c *s"]:
+        """u_t + (velocity·∇)u; a moving frame overrides this, where transport is already in the frame."""
+        return self.dt + jnp.einsum("d...,cd...->c...", velocity, self.gradient)
+
+
+class Equation(eqx.Module):
+    """A PDE, u_t = linear + nonlinear − transport, written once against a `Jet`.
+
+    A subclass states any of `linear(jet)`, `nonlinear(jet)` and one form of its transport: `velocity(jet) ->
+    (d, *s)` for velocity·∇u, `flux(jet) -> (c, d, *s)` for div flux. A scalar law with a flux has the velocity
+    flux′. If both are stated they are two forms of the same term. Steady equations override `residual`.
+    """
+
+    num_components: ClassVar[int] = 1
+    steady: ClassVar[bool] = False
+    local: ClassVar[bool] = True  # nonlocal laws need a grid jet (`inverse_laplacian`)
+
+    if TYPE_CHECKING:  # each is optional: a part that is not stated does not exist
+
+        def linear(self, jet: Jet, /) -> Array: ...
+        def nonlinear(self, jet: Jet, /) -> Array: ...
+        def velocity(self, jet: Jet, /) -> Array: ...
+        def flux(self, jet: Jet, /) -> Array: ...
+
+    def states(self, part: str) -> bool:
+        """Whether this equation states the part `linear`, `nonlinear`, `velocity` or `flux`."""
+        return hasattr(self, part)
+
+    def forcing(self, jet: Jet) -> Inexact[Array, "c *s"]:
+        """linear + nonlinear: all but the transport."""
+        parts = [getattr(self, part)(jet) for part in ("linear", "nonlinear") if self.states(part)]
+        return sum(parts[1:], parts[0]) if parts else jnp.zeros_like(jet.value)
+
+    def transport_velocity(self, jet: Jet) -> Inexact[Array, "d *s"] | None:
+        """The velocity that carries u, or None if the transport has only a flux form or is absent."""
+        if self.states("velocity"):
+            return self.velocity(jet)
+        if self.states("flux") and self.num_components == 1:
+            flux = lambda value: self.flux(ValueJet(value))
+            return jax.jvp(flux, (jet.value,), (jnp.ones_like(jet.value),))[1][0]
+        return None
+
+    def rate(self, jet: Jet) -> Inexact[Array, "c *s"]:
+        """u_t as the equation gives it from the space derivatives alone."""
+        if self.states("flux"):
+            return self.forcing(jet) - jet.divergence(self.flux)
+        velocity = self.transport_velocity(jet)
+        if velocity is None:
+            return self.forcing(jet)
+        return self.forcing(jet) - jnp.einsum("d...,cd...->c...", velocity, jet.gradient)
+
+    def residual(self, jet: Jet) -> Inexact[Array, "c *s"]:
+        """What vanishes on a solution: D_t u − forcing in the jet's frame."""
+        velocity = self.transport_velocity(jet)
+        if velocity is not None:
+            return jet.material_dt(velocity) - self.forcing(jet)
+        return jet.dt - self.rate(jet)
+
+
+class ValueJet(Jet):
+    """A jet that knows values only: what a `flux` may read, and what a finite-volume face offers."""
+
+    def __init__(self, value, x=None, t=None):
+        self.value = value
+        self._place = {"x": x, "t": t}
+
+    def __getattr__(self, name):
+        place = self.__dict__.get("_place", {})
+        if place.get(name) is not None:
+            return place[name]
+        raise ValueError(
+            f"this jet has values only: `{name}` is not available to a flux here. State terms with "
+            "derivatives in `linear` or `nonlinear`; a flux that reads x or t has no derived velocity."
+        )
+
+    def d(self, *axes):
+        return self.__getattr__(f"d{axes}")
+
+    def divergence(self, flux):
+        return self.__getattr__("divergence")

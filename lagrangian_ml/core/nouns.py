@@ -1,0 +1,142 @@
+"""The other nouns: fields, flow maps, operators, steppers, problems, objectives, sources, optimizers."""
+
+import abc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Inexact, Key, PyTree
+
+from .equation import Equation
+
+
+# A Field is any callable on ONE point: `u(x: (d,)) -> (c,)`, in time `u(t, x) -> (c,)`.
+Field = Callable[..., Inexact[Array, " c"]]
+# A Stepper advances a state, a PyTree that carries `t` whenever the step reads time.
+Stepper = Callable[[Any], Any]
+# An Operator maps a field on a grid to a field on a grid or at points: `(c_in, *s), points=None -> (c_out, *s)`.
+Operator = Callable[..., Inexact[Array, "..."]]
+
+
+class Point(NamedTuple):
+    """Where a field is sampled, the usual sample of a term. `t` is None in steady problems."""
+
+    x: Float[Array, "*n d"]
+    t: Float[Array, "*n"] | None = None
+
+
+class Samples(eqx.Module):
+    """Known values of a field, a truth or observations; `grid` is (t, *s) or (*s) in C order if they form one."""
+
+    point: Point
+    u: Float[Array, "*n c"]
+    grid: tuple[int, ...] | None = eqx.field(static=True, default=None)
+
+
+class FlowMap(eqx.Module):
+    """A time-dependent diffeomorphism x = φ(t, X); density and deformation gradient are derived from it."""
+
+    @abc.abstractmethod
+    def forward(self, t: Array, X: Float[Array, " d"]) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+        """(x, log|det ∂x/∂X|)"""
+
+    @abc.abstractmethod
+    def inverse(self, t: Array, x: Float[Array, " d"]) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+        """(X, log|det ∂X/∂x|)"""
+
+    def velocity(self, t: Array, x: Float[Array, " d"]) -> Float[Array, " d"]:
+        """∂_t φ(t, X) at the pre-image X = φ⁻¹(t, x)."""
+        X, _ = self.inverse(t, x)
+        return jax.jvp(lambda t: self.forward(t, X)[0], (t,), (jnp.ones_like(t),))[1]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be solved, and the truth to measure against when there is one.
+
+    `boundary` holds conditions of `domains` (Dirichlet, Neumann, Robin, Periodic); `initial(x) -> (c,)` and
+    `horizon` (time runs over [0, horizon]) are None in steady problems. `reference` is an exact `Field`, or an
+    object whose `samples() -> Samples` computes the truth when it is first asked for.
+    """
+
+    equation: Equation
+    domain: Any
+    initial: Field | None = None
+    boundary: tuple[Any, ...] = ()
+    horizon: float | None = None
+    reference: Any = None
+
+    def __post_init__(self):
+        if not isinstance(self.boundary, tuple):
+            object.__setattr__(self, "boundary", (self.boundary,))
+        if (self.horizon is None) != self.equation.steady:
+            kind, need = ("steady", "none") if self.equation.steady else ("evolving", "a horizon > 0")
+            raise ValueError(
+                f"horizon={self.horizon} for the {kind} equation {type(self.equation).__name__}; it needs {need}."
+            )
+        if self.horizon is not None and (not self.horizon > 0 or self.initial is None):
+            raise ValueError(
+                f"an evolving problem needs a horizon > 0 and an initial condition; got "
+                f"horizon={self.horizon}, initial={self.initial}."
+            )
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of an objective: `fn(model, sample) -> (k,)`, the unsquared residual of ONE sample (or a loss)."""
+
+    fn: Callable[[Any, Any], Float[Array, " k"]]
+    kind: Literal["residual", "loss"] = "residual"
+    weight: float = 1.0
+
+
+Objective = Mapping[str, Term]
+Batch = Mapping[str, Any]  # for every term its samples, a PyTree with leading axis n
+
+
+def evaluate_terms(objective: Objective, model: Any, batch: Batch) -> dict[str, Float[Array, "n k"]]:
+    """The residuals of every term on its samples."""
+    return {name: jax.vmap(partial(term.fn, model))(batch[name]) for name, term in objective.items()}
+
+
+def loss(objective: Objective, model: Any, batch: Batch) -> Float[Array, ""]:
+    """½ Σ_terms weight · mean_n ‖r_n‖²; a term of kind "loss" adds weight · mean_n instead."""
+    total = jnp.zeros(())
+    for name, value in evaluate_terms(objective, model, batch).items():
+        term = objective[name]
+        mean = jnp.sum(value) if term.kind == "loss" else 0.5 * jnp.sum(value**2)
+        total = total + term.weight * mean / value.shape[0]
+    return total
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where batches come from; all its state is a PyTree and is checkpointed."""
+
+    def init(self, key: Key[Array, ""]) -> PyTree: ...
+    def next(self, state: PyTree, model: Any, objective: Objective) -> tuple[Batch, PyTree]: ...
+
+
+@runtime_checkable
+class Optimizer(Protocol):
+    """A pair of pure functions; `info` is a flat record of scalars. Wrap optax with `optimizers.from_optax`."""
+
+    def init(self, model: Any) -> PyTree: ...
+    def step(self, model: Any, state: PyTree, objective: Objective, batch: Batch) -> tuple[Any, PyTree, dict]: ...
+
+
+class Fixed(eqx.Module):
+    """Wraps leaves that are never trained: frozen features, normalisers, grids. Read them by `.value`."""
+
+    value: PyTree
+
+
+def partition(model: PyTree) -> tuple[PyTree, PyTree]:
+    """(trained, rest): inexact arrays are trained unless inside `Fixed`; `eqx.combine` puts them together."""
+    is_fixed = lambda node: isinstance(node, Fixed)
+    spec = jax.tree.map(lambda node: not is_fixed(node) and eqx.is_inexact_array(node), model, is_leaf=is_fixed)
+    return eqx.partition(model, spec, is_leaf=None)
