@@ -1,0 +1,18 @@
+"""Jets: local views of a field, each made in another way and read by the same equations."""
+
+from .forward import Forward, forward_laplacian, mixed_derivative, taylor
+from .point import PointJet, point_jet
+from .spectral import PeriodicGrid, SpectralJet
+from .symbol import linear_symbol
+
+__all__ = [
+    "Forward",
+    "PeriodicGrid",
+    "PointJet",
+    "SpectralJet",
+    "forward_laplacian",
+    "linear_symbol",
+    "mixed_derivative",
+    "point_jet",
+    "taylor",
+]

@@ -1,0 +1,138 @@
+"""Derivatives of a function pushed forward through its primitives: forward Laplacian and Taylor mode.
+
+Both walk the jaxpr of f once and carry a small bundle of derivatives through every primitive:
+
+- forward Laplacian (Li et al. 2024, arXiv 2307.08214): (u, ∂ᵢu, Σᵢ ∂ᵢᵢu), with the rule
+  Δ g(u) = g′(u)·Δu + Σᵢ g″(u)[∂ᵢu, ∂ᵢu];
+- Taylor mode (Griewank, Utke & Walther 2000): (u, D u, …, Dᵏu) along one direction.
+
+Usual implementations list a rule for every primitive; here the rules are `jax.jvp`s of the single primitive, so
+that whatever JAX can differentiate has one, and XLA removes what a linear primitive does not need.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import product
+from math import factorial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core as jex
+from jaxtyping import Array, Float, Inexact
+
+# Calls whose body is walked instead of being differentiated as one primitive. `custom_jvp_call` is not among them:
+# its own rule is kept.
+_BODIES = {
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+    "remat2": "jaxpr",
+}
+_ELEMENTWISE = frozenset({"tanh", "sin", "cos", "exp", "logistic", "integer_pow", "sqrt", "log", "erf"})
+
+
+class _Bundle(NamedTuple):
+    parts: tuple[Array, ...]
+
+
+class Forward(NamedTuple):
+    """What one pass gives of u at x: value (*c), derivatives (m, *c) and (d, *c), Laplacian (*c)."""
+
+    value: Inexact[Array, "*c"]
+    first: Inexact[Array, "m *c"]
+    gradient: Inexact[Array, "d *c"]
+    laplacian: Inexact[Array, "*c"]
+
+
+def forward_laplacian(
+    f: Callable[[Array], Array], x: Float[Array, " i"], space: Float[Array, "d i"], first: Float[Array, "m i"]
+) -> Forward:
+    """f(x) with its derivatives along the rows of `first` and `space`, and Σ D²f over `space`, in one pass."""
+    d = space.shape[0]
+
+    def rule(name, fun, bundles):
+        value, tangents, laplacian = zip(*(bundle.parts for bundle in bundles), strict=True)
+        out, lap = jax.jvp(fun, value, laplacian)
+        pushed = jax.vmap(lambda *dv: jax.jvp(fun, value, dv)[1])(*tangents)
+        bent = tuple(dv[:d] for dv in tangents)
+        if name in _ELEMENTWISE:  # Σᵢ f″(u)(∂ᵢu)² = f″(u) Σᵢ (∂ᵢu)²: one multiplication instead of d
+            slope = lambda v: jax.jvp(fun, (v,), (jnp.ones_like(v),))[1]
+            curvature = jax.jvp(slope, value, (jnp.ones_like(value[0]),))[1]
+            return out, pushed, lap + curvature * jnp.sum(bent[0] ** 2, axis=0)
+        second = lambda *dv: jax.jvp(lambda *v: jax.jvp(fun, v, dv)[1], value, dv)[1]
+        curved = jax.vmap(second)(*bent)
+        return out, pushed, jax.tree.map(lambda a, b: a + jnp.sum(b, axis=0), lap, curved)
+
+    def lift(value):
+        return value, jnp.zeros((d + first.shape[0], *jnp.shape(value)), value.dtype), jnp.zeros_like(value)
+
+    value, tangents, laplacian = _push(f, (x, jnp.concatenate([space, first]), jnp.zeros_like(x)), rule, lift)
+    return Forward(value, tangents[d:], tangents[:d], laplacian)
+
+
+def taylor(f: Callable[[Array], Array], x: Float[Array, " i"], direction: Float[Array, " i"], order: int) -> list[Array]:
+    """[f, D f, …, D^order f] at x along `direction`, each of f's shape."""
+
+    def rule(name, fun, bundles):
+        # The tower F₀ = f, F_k = derivative of F_{k−1} along the curve: all of its inputs move by their successors.
+        coefficients = list(zip(*(bundle.parts for bundle in bundles), strict=True))
+        outputs, rung = [fun(*coefficients[0])], lambda curve: fun(*curve[0])
+        for k in range(1, order + 1):
+            rung = partial(lambda below, k, curve: jax.jvp(below, (curve[:k],), (curve[1 : k + 1],))[1], rung, k)
+            outputs.append(rung(coefficients[: k + 1]))
+        return tuple(outputs)
+
+    def lift(value):
+        return value, *(jnp.zeros_like(value) for _ in range(order))
+
+    seed = (x, direction, *(jnp.zeros_like(x) for _ in range(order - 1)))
+    return list(_push(f, seed, rule, lift))
+
+
+def mixed_derivative(f: Callable[[Array], Array], x: Float[Array, " i"], directions: Float[Array, "k i"]) -> Array:
+    """D_{v₁}…D_{v_k} f at x by polarization: 1/(2ᵏ⁻¹k!) Σ over signs ε, ε₁ = 1, of (Πε) Dᵏ f along Σ εᵢvᵢ."""
+    k = directions.shape[0]
+    signs = jnp.asarray([(1, *tail) for tail in product((1, -1), repeat=k - 1)], directions.dtype)
+    pure = jax.vmap(lambda v: taylor(f, x, v, k)[k])(signs @ directions)
+    return jnp.tensordot(jnp.prod(signs, axis=1), pure, axes=1) / (2 ** (k - 1) * factorial(k))
+
+
+def _push(f: Callable, seed: tuple[Array, ...], rule: Callable, lift: Callable) -> tuple[Array, ...]:
+    closed, out_shape = jax.make_jaxpr(f, return_shape=True)(seed[0])
+    if len(closed.jaxpr.outvars) != 1:
+        raise ValueError(f"a field returns one array (c,); got {out_shape}.")
+    (out,) = _walk(closed.jaxpr, closed.consts, [_Bundle(seed)], rule)
+    return out.parts if isinstance(out, _Bundle) else lift(jnp.asarray(out))
+
+
+def _walk(jaxpr: Any, consts: list, args: list, rule: Callable) -> list:
+    env = dict(zip(jaxpr.constvars, consts, strict=True)) | dict(zip(jaxpr.invars, args, strict=True))
+    read = lambda var: var.val if isinstance(var, jex.Literal) else env[var]
+    for eqn in jaxpr.eqns:
+        inputs = [read(var) for var in eqn.invars]
+        env.update(zip(eqn.outvars, _apply(eqn, inputs, rule), strict=True))
+    return [read(var) for var in jaxpr.outvars]
+
+
+def _apply(eqn: Any, inputs: list, rule: Callable) -> list:
+    name, active = eqn.primitive.name, [i for i, v in enumerate(inputs) if isinstance(v, _Bundle)]
+    if active and name in _BODIES:
+        body = eqn.params[_BODIES[name]]
+        return _walk(getattr(body, "jaxpr", body), getattr(body, "consts", []), inputs, rule)
+
+    def bind(*values):
+        full = list(inputs)
+        for i, value in zip(active, values, strict=True):
+            full[i] = value
+        out = eqn.primitive.bind(*full, **eqn.primitive.get_bind_params(eqn.params))
+        return out if eqn.primitive.multiple_results else [out]
+
+    if not active or not all(jnp.issubdtype(var.aval.dtype, jnp.inexact) for var in eqn.outvars):
+        return bind(*(inputs[i].parts[0] for i in active))
+    single = (lambda *v: bind(*v)[0]) if len(eqn.outvars) == 1 else lambda *v: tuple(bind(*v))
+    parts = rule(name, single, [inputs[i] for i in active])
+    if len(eqn.outvars) == 1:
+        return [_Bundle(tuple(parts))]
+    return [_Bundle(tuple(output)) for output in zip(*parts, strict=True)]
