@@ -6,23 +6,23 @@ PINN residual (automatic differentiation at a point), a spectral solver (grid), 
 
 import abc
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Inexact
+from jaxtyping import Array, Inexact
 
 
 class Jet(abc.ABC):
     """The local view of a field: its value and derivatives, computed when asked for. Makers are in `jets`."""
 
-    x: Float[Array, "d *s"]
-    t: Float[Array, ""] | None
-    value: Inexact[Array, "c *s"]
-    gradient: Inexact[Array, "c d *s"]
-    laplacian: Inexact[Array, "c *s"]
-    dt: Inexact[Array, "c *s"]
+    x: Any  # (d, *s), where it is taken
+    t: Any  # scalar, None in steady problems
+    value: Any  # (c, *s)
+    gradient: Any  # (c, d, *s)
+    laplacian: Any  # (c, *s)
+    dt: Any  # (c, *s)
 
     @abc.abstractmethod
     def d(self, *axes: int) -> Inexact[Array, "c *s"]:
@@ -63,7 +63,7 @@ class Equation(eqx.Module):
     def forcing(self, jet: Jet) -> Inexact[Array, "c *s"]:
         """linear + nonlinear: all but the transport."""
         parts = [getattr(self, part)(jet) for part in ("linear", "nonlinear") if self.states(part)]
-        return sum(parts[1:], parts[0]) if parts else jnp.zeros_like(jet.value)
+        return sum(parts, start=jnp.zeros_like(jet.value))
 
     def transport_velocity(self, jet: Jet) -> Inexact[Array, "d *s"] | None:
         """The velocity that carries u, or None if the transport has only a flux form or is absent."""

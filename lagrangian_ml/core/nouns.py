@@ -13,7 +13,6 @@ from jaxtyping import Array, Float, Inexact, Key, PyTree
 
 from .equation import Equation
 
-
 # A Field is any callable on ONE point: `u(x: (d,)) -> (c,)`, in time `u(t, x) -> (c,)`.
 Field = Callable[..., Inexact[Array, " c"]]
 # A Stepper advances a state, a PyTree that carries `t` whenever the step reads time.

@@ -1,7 +1,7 @@
 """The verb `rollout`: one loop for solvers, emulators and particles, with bounded memory in reverse mode."""
 
-from typing import Any
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
