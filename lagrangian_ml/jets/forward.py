@@ -72,7 +72,9 @@ def forward_laplacian(
     return Forward(value, tangents[d:], tangents[:d], laplacian)
 
 
-def taylor(f: Callable[[Array], Array], x: Float[Array, " i"], direction: Float[Array, " i"], order: int) -> list[Array]:
+def taylor(
+    f: Callable[[Array], Array], x: Float[Array, " i"], direction: Float[Array, " i"], order: int
+) -> list[Array]:
     """[f, D f, …, D^order f] at x along `direction`, each of f's shape."""
 
     def rule(name, fun, bundles):

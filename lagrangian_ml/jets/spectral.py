@@ -37,8 +37,14 @@ class PeriodicGrid(eqx.Module):
         return tuple(b - a for a, b in zip(self.lower, self.upper, strict=True))
 
     @property
+    def spacings(self) -> tuple[float, ...]:
+        return tuple(length / n for length, n in zip(self.lengths, self.shape, strict=True))
+
+    @property
     def points(self) -> Float[Array, "d *s"]:
-        axes = [a + l / n * np.arange(n) for a, l, n in zip(self.lower, self.lengths, self.shape, strict=True)]
+        axes = [
+            a + length / n * np.arange(n) for a, length, n in zip(self.lower, self.lengths, self.shape, strict=True)
+        ]
         return jnp.asarray(np.stack(np.meshgrid(*axes, indexing="ij")))
 
     def mode_numbers(self, real: bool = True) -> np.ndarray:
@@ -128,5 +134,3 @@ class SpectralJet(Jet):
         """Conservative: the flux is formed on the grid and differentiated in Fourier space."""
         fluxes = self.grid.to_modes(flux(ValueJet(self.value, self.x, self.t)))
         return self._values(sum(self._multiplier((i,))[None] * fluxes[:, i] for i in range(self.grid.dim)))
-
-

@@ -4,9 +4,9 @@ On exp(ik·x) eⱼ the value is eⱼ, the gradient ik eⱼ and the Laplacian −
 of the symbol: no equation states its symbol by hand.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Complex, Float
 
 from ..core import Equation, Jet
@@ -62,7 +62,7 @@ def linear_symbol(equation: Equation, wavevectors: Float[Array, "d *k"]) -> Comp
     columns = jnp.stack([apply(unit) for unit in jnp.eye(c)], axis=1)
     probe = jnp.asarray(np.exp(1j * np.arange(1, c + 1)) * np.arange(2, c + 2))
     combined, expected = apply(probe), jnp.einsum("ij...,j->i...", columns, probe.astype(dtype))
-    if not isinstance(combined, jax.core.Tracer):
+    if not isinstance(combined, Tracer):
         scale = float(jnp.max(jnp.abs(columns))) + 1e-300
         if not float(jnp.max(jnp.abs(combined - expected))) <= 1e3 * jnp.finfo(wavevectors.dtype).eps * scale:
             raise ValueError(

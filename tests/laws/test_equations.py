@@ -1,0 +1,326 @@
+"""Laws of equations and of their exact solutions. An equation joins by a line in EQUATIONS, a solution in EXACT."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lagrangian_ml import equations as eqs
+from lagrangian_ml.core import Equation
+from lagrangian_ml.equations import helmholtz, poisson
+from lagrangian_ml.jets import PeriodicGrid, SpectralJet, linear_symbol, point_jet
+
+SPEED, WAVES = (0.7, -1.3, 0.4), (math.pi, 2.0, 3.0)
+LOWER, UPPER = (-1.0, 0.0, 0.5), (1.0, 3.0, 2.0)
+
+EQUATIONS = {  # name: (constructor for d dimensions, the dimensions it is made for)
+    "advection": (lambda d: eqs.Advection(SPEED[:d]), (1, 2, 3)),
+    "advection_diffusion": (lambda d: eqs.AdvectionDiffusion(SPEED[:d], 0.3), (1, 2, 3)),
+    "allen_cahn": (lambda d: eqs.AllenCahn(0.1, 2.0), (1, 2, 3)),
+    "burgers": (lambda d: eqs.Burgers(0.05), (1,)),
+    "combustion": (lambda d: eqs.CombustionKuramotoSivashinsky(), (1, 2, 3)),
+    "diffusion": (lambda d: eqs.Diffusion(0.2), (1, 2, 3)),
+    "fisher_kpp": (lambda d: eqs.FisherKPP(0.3, 2.0), (1, 2, 3)),
+    "helmholtz": (lambda d: eqs.Helmholtz(3.0, helmholtz.sine_source(WAVES[:d], 3.0)), (1, 2, 3)),
+    "korteweg_de_vries": (lambda d: eqs.KortewegDeVries(0.01, 6.0), (1,)),
+    "kuramoto_sivashinsky": (lambda d: eqs.KuramotoSivashinsky(), (1,)),
+    "laplace": (lambda d: eqs.Poisson(), (2,)),
+    "poisson": (lambda d: eqs.Poisson(poisson.sine_source(WAVES[:d])), (1, 2, 3)),
+    "vector_burgers": (lambda d: eqs.VectorBurgers(0.1, d), (1, 2, 3)),
+    "wave": (lambda d: eqs.Wave(2.0), (1, 2, 3)),
+}
+CASES = [pytest.param(make(d), d, id=f"{name}-{d}d") for name, (make, dims) in EQUATIONS.items() for d in dims]
+
+
+def trigonometric(num_components, dim, key=7):
+    """A random real field of modes up to 2 on the box [LOWER, UPPER], its grid (resolving cubes) and its values."""
+    rng = np.random.default_rng(key)
+    grid = PeriodicGrid((14, 12, 13)[:dim], LOWER[:dim], UPPER[:dim])
+    modes = jnp.asarray(2 * np.pi / np.array(grid.lengths) * rng.integers(-2, 3, (5, dim)))
+    phases, amplitudes = jnp.asarray(rng.uniform(0, 6, 5)), jnp.asarray(rng.normal(size=(num_components, 5)))
+    field = lambda x: amplitudes @ jnp.cos(modes @ x + phases)
+    return field, grid, eqs.at_points(field, grid.points)
+
+
+def law(equation):
+    return equation.residual if equation.steady else equation.rate
+
+
+def some_points(grid, values):
+    """Six grid points as (n, d), with the values (n, c) there."""
+    index = np.random.default_rng(0).integers(0, math.prod(grid.shape), 6)
+    return grid.points.reshape(grid.dim, -1)[:, index].T, values.reshape(values.shape[0], -1)[:, index].T
+
+
+def assert_close(a, b, rtol=1e-10):
+    np.testing.assert_allclose(a, b, rtol=0, atol=rtol * (1 + float(jnp.max(jnp.abs(b)))))
+
+
+@pytest.mark.parametrize("equation, dim", CASES)
+def test_point_jet_equals_spectral_jet(equation, dim):
+    field, grid, values = trigonometric(equation.num_components, dim)
+    x, on_grid = some_points(grid, jax.jit(lambda u: law(equation)(SpectralJet(u, grid)))(values))
+
+    @jax.jit
+    @jax.vmap
+    def at_points(x):
+        if equation.steady:
+            return equation.residual(point_jet(field, x)), 0.0
+        jet = point_jet(lambda t, x: field(x) * jnp.cos(t), x, 0.0)
+        rate = equation.rate(jet)
+        return rate, equation.residual(jet) - (jet.dt - rate)
+
+    at_x, misfit = at_points(x)
+    assert at_x.shape == (6, equation.num_components)
+    assert_close(at_x, on_grid)
+    assert float(jnp.max(jnp.abs(misfit))) <= 1e-12 * (1 + float(jnp.max(jnp.abs(on_grid))))
+
+
+@pytest.mark.parametrize("equation, dim", CASES)
+def test_symbol_is_the_linear_part_on_modes(equation, dim):
+    _, grid, values = trigonometric(equation.num_components, dim)
+    product = jnp.einsum("ij...,j...->i...", linear_symbol(equation, grid.wavevectors()), grid.to_modes(values))
+    jet = SpectralJet(values, grid)
+    assert_close(grid.to_values(product), equation.linear(jet) if equation.states("linear") else 0 * values)
+
+
+@pytest.mark.parametrize("equation, dim", [case for case in CASES if case.id[-2:] == "1d"])
+def test_coefficients_may_be_traced_arrays(equation, dim):
+    _, grid, values = trigonometric(equation.num_components, dim)
+    numbers, rest = eqx.partition(equation, lambda leaf: isinstance(leaf, float))
+    arrays = jax.tree.map(jnp.asarray, numbers)
+
+    def square(arrays):
+        rate = law(eqx.combine(arrays, rest))(SpectralJet(values, grid))
+        return jnp.sum(rate**2), rate
+
+    slopes, rate = jax.jit(jax.grad(square, has_aux=True))(arrays)
+    assert_close(rate, law(equation)(SpectralJet(values, grid)))
+    assert all(bool(jnp.isfinite(slope)) for slope in jax.tree.leaves(slopes))
+
+
+class ConservativeAdvection(Equation):
+    speed: tuple[float, ...]
+
+    def flux(self, u):
+        return jnp.stack([speed * u.value for speed in self.speed], axis=1)
+
+
+class BurgersByVelocity(Equation):
+    viscosity: float
+
+    def linear(self, u):
+        return self.viscosity * u.laplacian
+
+    def velocity(self, u):
+        return u.value
+
+
+class VectorBurgersAsForcing(Equation):
+    viscosity: float
+    dim: int
+    num_components = property(lambda self: self.dim)
+
+    def nonlinear(self, u):
+        return self.viscosity * u.laplacian - jnp.einsum("d...,cd...->c...", u.value, u.gradient)
+
+
+class KortewegDeVriesAsForcing(Equation):
+    def nonlinear(self, u):
+        return -0.01 * u.d(0, 0, 0) - 6 * u.value * u.d(0)
+
+
+FORMS = [
+    (eqs.Advection(SPEED), ConservativeAdvection(SPEED), 3),
+    (eqs.Burgers(0.1), BurgersByVelocity(0.1), 1),
+    (eqs.Burgers(0.1), eqs.VectorBurgers(0.1, 1), 1),
+    (eqs.VectorBurgers(0.1, 2), VectorBurgersAsForcing(0.1, 2), 2),
+    (eqs.VectorBurgers(0.1, 3), VectorBurgersAsForcing(0.1, 3), 3),
+    (eqs.KortewegDeVries(0.01, 6.0), KortewegDeVriesAsForcing(), 1),
+]
+
+
+@pytest.mark.parametrize("one, other, dim", FORMS, ids=lambda value: getattr(type(value), "__name__", ""))
+def test_forms_of_one_law_have_one_rate(one, other, dim):
+    field, grid, values = trigonometric(one.num_components, dim)
+    jet = SpectralJet(values, grid)
+    assert_close(one.rate(jet), other.rate(jet))
+
+    @jax.jit
+    def at_a_point(x):
+        jet = point_jet(lambda t, x: field(x) * jnp.cos(t), x, 0.4)
+        return one.rate(jet), one.residual(jet), other.rate(jet), other.residual(jet)
+
+    rate, residual, other_rate, other_residual = at_a_point(grid.points.reshape(dim, -1)[:, 3])
+    assert_close(rate, other_rate)
+    assert_close(residual, other_residual)
+
+
+def test_the_slope_of_the_combustion_form_obeys_the_conservative_form():
+    _, grid, values = trigonometric(1, 1)
+    rate = eqs.CombustionKuramotoSivashinsky().rate(SpectralJet(values, grid))
+    slope = SpectralJet(SpectralJet(values, grid).d(0), grid)
+    assert_close(SpectralJet(rate, grid).d(0), eqs.KuramotoSivashinsky().rate(slope))
+
+
+def bad(name, linear):
+    return pytest.param(type(name, (Equation,), {"linear": lambda self, u: linear(u)})(), id=name)
+
+
+@pytest.mark.parametrize(
+    "equation",
+    [
+        bad("ReadsX", lambda u: u.x[:1] * u.laplacian),
+        bad("ReadsT", lambda u: u.t * u.value),
+        bad("Squares", lambda u: u.value**2),
+        bad("Affine", lambda u: u.value + 1),
+    ],
+)
+def test_a_linear_part_without_a_symbol_is_an_error(equation):
+    with pytest.raises(ValueError, match="linear"):
+        linear_symbol(equation, PeriodicGrid((8,), (0.0,), (1.0,)).wavevectors())
+
+
+def residual_shape(equation, dim):
+    field = lambda t, x: t * jnp.sin(x[:1])
+    return jax.eval_shape(lambda x: equation.residual(point_jet(field, x, 0.0)), jnp.ones(dim))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: eqs.Burgers(-1e-3),
+        lambda: eqs.Burgers(math.nan),
+        lambda: eqs.VectorBurgers(0.1, 4),
+        lambda: eqs.Diffusion(-1.0),
+        lambda: eqs.AdvectionDiffusion(1.0, -0.1),
+        lambda: eqs.AllenCahn(diffusivity=-1e-4),
+        lambda: eqs.FisherKPP(-1.0),
+        lambda: eqs.ColeHopf(0.0),
+        lambda: eqs.ColeHopf(num_nodes=1000),
+        lambda: eqs.PotentialBurgers(0.1, ((1.0, 0.0), (0.0, 1.0)), (0.6, 0.6)),
+        lambda: eqs.PotentialBurgers(0.1, ((1.0, 0.0),), (0.2, 0.6)),
+        lambda: eqs.Solitons(eqs.KortewegDeVries(), (1.0, 2.0), (0.0,)),
+        lambda: eqs.Sines((1.0, 2.0))(jnp.zeros(3)),
+        lambda: linear_symbol(eqs.Burgers(0.1), PeriodicGrid((8, 8), (0.0, 0.0), (1.0, 1.0)).wavevectors()),
+        lambda: residual_shape(eqs.Burgers(0.1), 2),
+        lambda: residual_shape(eqs.VectorBurgers(0.1, 3), 2),
+        lambda: residual_shape(eqs.Advection((1.0, 2.0)), 1),
+    ],
+)
+def test_wrong_parameters_are_errors(make):
+    with pytest.raises(ValueError, match=r"allowed|must|need|dimension|component"):
+        make()
+
+
+CHAIN, NORMAL = eqs.KortewegDeVries(0.0025), eqs.KortewegDeVries(1.0, 6.0)
+PULSE = eqs.AdvectionDiffusion(SPEED[:2], 0.05)
+EXACT = {  # name: (equation, solution, dimension)
+    "advected": (eqs.Advection(SPEED), eqs.AdvectedProfile(eqs.Sines(WAVES), SPEED), 3),
+    "gaussian": (PULSE, eqs.MovingGaussian(PULSE, (0.2, -0.1), 0.3), 2),
+    "moving_sines": (PULSE, eqs.MovingSines(PULSE, WAVES[:2]), 2),
+    "heat": (eqs.Diffusion(0.1), eqs.DecayingSines(0.1, WAVES), 3),
+    "cole_hopf": (eqs.Burgers(), eqs.ColeHopf(), 1),
+    "cole_hopf_other": (eqs.Burgers(0.1), eqs.ColeHopf(0.1, lambda x: jnp.sin(x) + 0.3 * jnp.cos(2 * x)), 1),
+    "front": (eqs.Burgers(0.05), eqs.BurgersFront(0.05, 0.4, 0.8, 0.1), 1),
+    "potential-2d": (eqs.VectorBurgers(0.1, 2), eqs.PotentialBurgers(0.1, ((1, 2), (3, -1)), (0.4, 0.3)), 2),
+    "potential-3d": (eqs.VectorBurgers(0.1, 3), eqs.PotentialBurgers(0.1, ((1, 2, 1), (0, 1, 2)), (0.4, 0.3)), 3),
+    "soliton": (CHAIN, eqs.Soliton(CHAIN, 0.4, -0.2), 1),
+    "soliton_normal": (NORMAL, eqs.Soliton(NORMAL, 2.0), 1),
+    "two_solitons": (CHAIN, eqs.Solitons(CHAIN, (0.5, 0.2), (-0.4, 0.1)), 1),
+    "three_solitons": (NORMAL, eqs.Solitons(NORMAL, (4.0, 1.0, 2.0), (-0.4, 0.1, 0.0)), 1),
+    "allen_cahn_front": (eqs.AllenCahn(0.05, 2.0), eqs.AllenCahnFront(eqs.AllenCahn(0.05, 2.0), 0.1), 2),
+    "allen_cahn_kink": (eqs.AllenCahn(0.05, 2.0), lambda t, x: eqs.AllenCahnKink(eqs.AllenCahn(0.05, 2.0))(t, x), 1),
+    "fisher_front": (eqs.FisherKPP(0.1, 3.0), eqs.FisherFront(eqs.FisherKPP(0.1, 3.0), 0.1), 2),
+    "standing_wave": (eqs.Wave(1.5), eqs.StandingWave(eqs.Wave(1.5), WAVES[:2]), 2),
+    "travelling_wave": (eqs.Wave(1.5), eqs.TravellingWave(eqs.Wave(1.5), WAVES), 3),
+    "poisson": (eqs.Poisson(poisson.sine_source(WAVES)), eqs.Sines(WAVES), 3),
+    "helmholtz": (eqs.Helmholtz(2.0, helmholtz.sine_source(WAVES[:2], 2.0)), eqs.Sines(WAVES[:2]), 2),
+}
+
+
+@pytest.mark.usefixtures("strict_dtypes")
+@pytest.mark.parametrize("name", EXACT)
+def test_exact_solutions_solve_their_equations(name):
+    equation, field, dim = EXACT[name]
+    rng = np.random.default_rng(3)
+    x, t = jnp.asarray(rng.uniform(-1, 1, (40, dim))), jnp.asarray(rng.uniform(0, 1, 40))
+
+    def residual_and_size(t, x):
+        jet = point_jet(field, x, None if equation.steady else t)
+        sizes = [jnp.abs(getattr(equation, part)(jet)) for part in ("linear", "nonlinear") if equation.states(part)]
+        return equation.residual(jet), sum(sizes, 0.0 if equation.steady else jnp.abs(jet.dt))
+
+    residual, size = jax.jit(jax.vmap(residual_and_size))(t, x)
+    assert float(jnp.max(size)) > 0.1
+    assert float(jnp.max(jnp.abs(residual))) <= 1e-11 * float(jnp.max(size))
+
+
+@pytest.mark.usefixtures("strict_dtypes")
+@pytest.mark.parametrize("name", EXACT)
+def test_exact_solutions_keep_the_precision_they_are_given(name):
+    equation, field, dim = EXACT[name]
+    call = (lambda x: field(x)) if equation.steady else (lambda x: field(0.5, x))
+    for dtype in (jnp.float32, jnp.float64):
+        out = jax.eval_shape(call, jax.ShapeDtypeStruct((dim,), dtype))
+        assert (out.shape, out.dtype) == ((equation.num_components,), dtype)
+
+
+@pytest.mark.parametrize("name", ["cole_hopf", "three_solitons"])
+def test_sums_of_exponentials_do_not_overflow_in_float32(name):
+    _, field, _ = EXACT[name]
+    x = jnp.linspace(-1, 1, 21)[:, None]
+    single, double = (jax.jit(jax.vmap(lambda x: field(0.5, x)))(x.astype(d)) for d in (jnp.float32, jnp.float64))
+    np.testing.assert_allclose(single, double, atol=2e-4)
+
+
+def test_cole_hopf_has_the_published_shock():
+    """Basdevant et al. (1986), table 1: max |u_x(t, 0)| = 152.00516 at πt = 1.603688."""
+    slope = jax.vmap(lambda t: jax.jacfwd(eqs.ColeHopf(), 1)(t, jnp.zeros(1))[0, 0])
+    times = (1.603688 + jnp.linspace(-1e-3, 1e-3, 2001)) / math.pi
+    slopes = jax.jit(slope)(times)
+    assert abs(float(slopes[1000]) + 152.00516) < 1e-5
+    assert abs(float(jnp.min(slopes)) + 152.00516) < 1e-5
+    assert abs(float(times[jnp.argmin(slopes)]) * math.pi - 1.603688) < 2e-5
+
+
+def test_cole_hopf_starts_at_its_initial_value_and_keeps_its_zeros():
+    nu, x = eqs.Burgers().viscosity, jnp.linspace(-1.0, 1.0, 21)[:, None]
+    residual = jax.vmap(lambda x: eqs.Burgers().residual(point_jet(eqs.ColeHopf(), x, 0.0)))
+    np.testing.assert_allclose(jax.jit(residual)(x), 0, atol=1e-13)
+    values = jax.jit(jax.vmap(lambda t: jax.vmap(lambda x: eqs.ColeHopf()(t, x))(x)))(jnp.array([0, 1e-12, 0.3, 1.0]))
+    np.testing.assert_allclose(values[0], -jnp.sin(jnp.pi * x), atol=1e-14)
+    np.testing.assert_allclose(values[:, np.array([0, 10, 20])], 0, atol=1e-12)
+    slope = jax.jit(jax.grad(lambda nu: eqs.ColeHopf(nu)(0.3, jnp.array([0.2]))[0]))(jnp.array(nu))
+    assert bool(jnp.isfinite(slope))
+
+
+def test_cole_hopf_is_converged_in_its_nodes():
+    t, x = jnp.linspace(0.0, 1.0, 21), jnp.linspace(-0.05, 0.05, 11)[:, None]
+    values = lambda u: jax.jit(jax.vmap(lambda t: jax.vmap(lambda x: u(t, x))(x)))(t)
+    np.testing.assert_allclose(values(eqs.ColeHopf()), values(eqs.ColeHopf(num_nodes=600)), atol=1e-13)
+
+
+def test_a_single_soliton_and_well_separated_ones():
+    x = jnp.linspace(-3.0, 3.0, 61)[:, None]
+    on_grid = lambda u, t: jax.jit(jax.vmap(lambda x: u(t, x)))(x)
+    alone = eqs.Soliton(NORMAL, 3.0, 0.3)
+    np.testing.assert_allclose(on_grid(alone, 0.1), on_grid(eqs.Solitons(NORMAL, 3.0, 0.3), 0.1), atol=1e-13)
+    pair = eqs.Solitons(CHAIN, (0.5, 0.3), (-2.0, 1.0))
+    first = on_grid(pair, 0.0)[:30]  # the faster one is behind, and starts undisturbed where it was put
+    np.testing.assert_allclose(first, on_grid(eqs.Soliton(CHAIN, 0.5, -2.0), 0.0)[:30], atol=1e-6)
+
+
+def test_initial_values_and_conserved_mass_of_simple_solutions():
+    x = jnp.linspace(-8.0, 8.0, 2001)
+    pulse = eqs.MovingGaussian(eqs.AdvectionDiffusion(1.5, 0.2), 0.0, 0.4)
+    masses = [jnp.sum(jax.vmap(lambda x, t=t: pulse(t, x[None]))(x)) for t in (0.0, 1.0)]
+    np.testing.assert_allclose(masses[0], masses[1], rtol=1e-12)
+    front = eqs.BurgersFront(0.01, 0.4, 0.8)
+    np.testing.assert_allclose(front(2.0, jnp.array([-3.0])), 1.2)
+    np.testing.assert_allclose(front(2.0, jnp.array([3.0])), -0.4)
+    standing = eqs.StandingWave(eqs.Wave(2.0), math.pi)
+    np.testing.assert_allclose(standing(0.0, jnp.array([0.5])), [1.0, 0.0], atol=1e-15)
