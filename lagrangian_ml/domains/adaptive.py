@@ -1,0 +1,47 @@
+"""Residual-adaptive points, RAD of Wu, Zhu, Tan, Kartha and Lu (2023), arXiv 2207.10289, equation 2.
+
+From a pool of candidates, points are drawn without replacement with density p ∝ |r|^k / mean |r|^k + c. Unlike the
+paper, a share of the points is kept at every redraw, the oldest leaving first, so that the loss changes smoothly.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+
+class ResidualAdaptive(eqx.Module):
+    """`power` is k and `floor` is c of the density; `pool` candidates are tried for every new point.
+
+    `keep` is the share of points that stay at a redraw. Residuals are computed `chunk` candidates at a time.
+    """
+
+    power: float | int = eqx.field(static=True, default=1.0)
+    floor: float | int = eqx.field(static=True, default=1.0)
+    pool: int = eqx.field(static=True, default=4)
+    keep: float | int = eqx.field(static=True, default=0.5)
+    chunk: int = eqx.field(static=True, default=2048)
+
+    def __check_init__(self):
+        if not (self.power >= 0 and self.floor >= 0 and self.pool >= 1 and 0 <= self.keep < 1 and self.chunk >= 1):
+            raise ValueError(f"{self} needs power, floor ≥ 0, pool, chunk ≥ 1 and 0 ≤ keep < 1.")
+
+    def __call__(
+        self, sampler: Callable, current: Any, residual: Callable[[Any], Array], *, key: Key[Array, ""]
+    ) -> Any:
+        """The points that follow `current`; `sampler(key=key, num=n)` draws candidates, `residual(sample) -> (k,)`."""
+        n = jax.tree.leaves(current)[0].shape[0]
+        num_new = n - int(self.keep * n)
+        pool_key, choice_key = jax.random.split(key)
+        candidates = sampler(key=pool_key, num=num_new * self.pool)
+        size = lambda sample: jnp.linalg.norm(residual(sample))
+        sizes = jax.lax.map(size, candidates, batch_size=self.chunk) ** self.power
+        density = sizes / jnp.maximum(jnp.mean(sizes), jnp.finfo(sizes.dtype).tiny) + self.floor
+        # The largest of log p + Gumbel noise are a draw without replacement.
+        order = jax.lax.top_k(jnp.log(density) + jax.random.gumbel(choice_key, density.shape, density.dtype), num_new)[
+            1
+        ]
+        return jax.tree.map(lambda old, new: jnp.concatenate([old[num_new:], new[order]]), current, candidates)
