@@ -1,0 +1,20 @@
+"""How far a prediction is from the truth: norms, spectra, conservation, and a field judged at known samples."""
+
+from .conservation import conservation_drift
+from .judgement import blank_samples, errors, evaluate_field, reference_samples
+from .norms import max_error, nrmse, r2, relative_l2, rmse
+from .spectra import energy_spectrum
+
+__all__ = [
+    "blank_samples",
+    "conservation_drift",
+    "energy_spectrum",
+    "errors",
+    "evaluate_field",
+    "max_error",
+    "nrmse",
+    "r2",
+    "reference_samples",
+    "relative_l2",
+    "rmse",
+]
