@@ -78,6 +78,8 @@ class LevenbergMarquardt(eqx.Module):
         r = residuals(theta)
         loss = 0.5 * jnp.sum(r**2)
         system = DampedLeastSquares(stack_jacobian(objective, rebuild, theta, batch), r, self.space)
+        # More damping than this only shortens a gradient step that is tiny already, and would take long to shrink.
+        most = 1e3 * jnp.max(jnp.diagonal(system.gram)) + self.damping
 
         def attempt(last: _Attempt) -> _Attempt:
             delta = system.step(last.damping)
@@ -89,8 +91,8 @@ class LevenbergMarquardt(eqx.Module):
             return _Attempt(
                 theta=jnp.where(taken, theta + delta, theta),
                 loss=jnp.where(taken, after, loss),
-                damping=jnp.where(taken, shrunk, jnp.minimum(last.damping * last.growth, 1e16)),
-                growth=jnp.where(taken, 2.0, jnp.minimum(2 * last.growth, 1e8)),
+                damping=jnp.where(taken, shrunk, jnp.minimum(last.damping * last.growth, most)),
+                growth=jnp.where(taken, 2.0, jnp.minimum(2 * last.growth, 1e3)),
                 gain=gain,
                 tries=last.tries + 1,
             )
@@ -114,7 +116,7 @@ def stack_residuals(objective: Objective, model: Any, batch: Batch) -> Float[Arr
 
 
 def stack_jacobian(objective: Objective, rebuild: Any, theta: Float[Array, " P"], batch: Batch) -> Float[Array, "N P"]:
-    """∂(stacked residuals)/∂θ, one backward pass a residual component for every sample; `rebuild(theta)` is the model."""
+    """∂(stacked residuals)/∂θ, one backward pass a component and sample; `rebuild(theta)` is the model."""
 
     def rows(term, samples):
         jacobian = jax.vmap(jax.jacrev(lambda theta, sample: term.fn(rebuild(theta), sample)), (None, 0))

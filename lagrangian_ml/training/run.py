@@ -1,0 +1,175 @@
+"""A fit inside a run directory: checkpoints, records, progress and signals around `fit`."""
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import jax
+from jaxtyping import Array, Key
+
+from .checkpoints import Checkpoints
+from .evaluation import Evaluation
+from .loop import Stopwatch, fit
+from .progress import Progress
+from .record import RunDirectory
+from .signals import Signals
+from .state import DivergedError, FitResult, FitState, begin, num_parameters
+from .task import Task
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """How long to train, and how often to log (residual, error) and to save; `keep` checkpoints are kept."""
+
+    num_steps: int = 1000
+    log_every: int = 100
+    checkpoint_every: int = 500
+    keep: int = 2
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"trainer.{field.name}={value!r}; it must be a whole number, at least 1.")
+
+
+class Interrupted(SystemExit):
+    """A signal ended the run after its state was saved; the process exits with `code` (130 or 143)."""
+
+
+def run_task(
+    task: Task,
+    optimizer: Any,
+    trainer: Trainer,
+    *,
+    key: Key[Array, ""],
+    directory: str | Path,
+    mesh: jax.sharding.Mesh | None = None,
+    resume: bool = False,
+    about: Mapping[str, Any] | None = None,
+) -> FitResult:
+    """Run a task to its end in a run directory, or resume it from the newest sound checkpoint.
+
+    Writes metrics.jsonl, checkpoints/, STATUS, environment.json, figures/ (`task.figures`) and summary.json
+    {**about, status, steps, num_parameters, seconds, errors}; `about` holds what only the caller knows, such as
+    {"experiment": …, "seed": …}, and goes into environment.json and summary.json. Progress goes to stderr.
+    `history` and the seconds of `run` include the part before a resume. The caller writes config.yaml.
+
+    Raises:
+        ValueError: if not resuming and the directory holds checkpoints already.
+        DivergedError: at a step that is not finite (STATUS failed, last sound state saved).
+        Interrupted: (a SystemExit) after SIGTERM or SIGINT; a second signal ends the process at once.
+    """
+    run, about, clock = RunDirectory(directory), dict(about or {}), Stopwatch()
+    with run.locked(), Checkpoints(run.checkpoints, keep=trainer.keep) as checkpoints, Signals() as signals:
+        if checkpoints.steps() and not resume:
+            raise ValueError(f"{run.path} holds a run already; resume it, or choose another run directory.")
+        with clock("compile"):
+            state = begin(task.model, task.source, optimizer, key=key)
+            state = _restored(checkpoints, state) if resume else state
+        with _status(run):
+            run.cut(int(state.step))
+            run.write_environment(**about)
+            history = run.records()
+            try:
+                result = _fit(task, optimizer, trainer, state, mesh, run, checkpoints, signals, history)
+            except DivergedError as error:
+                checkpoints.save(error.state)
+                raise
+            if signals.received is not None and int(result.state.step) < trainer.num_steps:
+                checkpoints.save(result.state)
+                print(f"stopped at step {int(result.state.step)}; resume continues {run.path}", file=sys.stderr)
+                raise Interrupted(128 + signals.received)
+            with clock("evaluate"):
+                errors = {name: float(error) for name, error in task.errors(result.model).items()}
+                run.figures.mkdir(exist_ok=True)
+                task.figures(result.model, history, run.figures, str(about.get("experiment") or ""))
+            seconds = {name: result.seconds[name] + clock.seconds[name] for name in result.seconds}
+            seconds["run"] = history[-1]["seconds"] if history else seconds["run"]
+            summary = {"status": "finished", "steps": int(result.state.step), "seconds": seconds, "errors": errors}
+            run.write_json("summary.json", about | summary | {"num_parameters": num_parameters(task.model)})
+            if not checkpoints.save(result.state):
+                raise OSError(f"the final state could not be saved in {run.checkpoints}; make room and resume.")
+    return result._replace(history=history, seconds=seconds)
+
+
+def restore_state(task: Task, optimizer: Any, directory: str | Path) -> FitState:
+    """The newest sound state of a run; the directory is only read. FileNotFoundError if it has no checkpoint."""
+    checkpoints = Checkpoints(RunDirectory(directory).checkpoints)
+    state = checkpoints.restore(begin(task.model, task.source, optimizer, key=jax.random.key(0)))
+    if state is None:
+        raise FileNotFoundError(f"{checkpoints.directory} holds no complete checkpoint; let the run reach its first.")
+    return state
+
+
+def restore_model(task: Task, optimizer: Any, directory: str | Path) -> Any:
+    """The trained model of a run, from its newest sound checkpoint (one is always saved at the end)."""
+    return restore_state(task, optimizer, directory).model
+
+
+@dataclass
+class Every:
+    """`action(state, record)` as a callback of `fit`."""
+
+    every: int
+    action: Callable[[FitState, dict], Any]
+
+    def __call__(self, state: FitState, record: dict) -> None:
+        self.action(state, record)
+
+
+def _fit(task, optimizer, trainer, state, mesh, run, checkpoints, signals, history):
+    """The fit with its callbacks; the records are written, and added to `history`."""
+    before = history[-1]["seconds"] if history else 0.0
+
+    def log(state, record):
+        record["seconds"] += before
+        run.append(record)
+        history.append(record)
+
+    with Progress(trainer.num_steps, trainer.log_every, start=int(state.step)) as progress:
+        callbacks = [
+            Evaluation(task, trainer.log_every),
+            Every(trainer.log_every, log),
+            progress,
+            Every(trainer.checkpoint_every, lambda state, record: checkpoints.save(state)),
+        ]
+        return fit(
+            task.model,
+            task.objective,
+            task.source,
+            optimizer,
+            num_steps=trainer.num_steps,
+            key=state.key,
+            callbacks=callbacks,
+            mesh=mesh,
+            log_every=trainer.log_every,
+            state=state,
+            watch=lambda step, info: progress.update(step, info) or signals.received is not None,
+        )
+
+
+def _restored(checkpoints, template):
+    state = checkpoints.restore(template)
+    if state is None:
+        warnings.warn(f"{checkpoints.directory} holds no complete checkpoint; starting at step 0.", stacklevel=3)
+    return template if state is None else state
+
+
+@contextlib.contextmanager
+def _status(run):
+    """STATUS says how the block ended."""
+    run.write_status("running")
+    try:
+        yield
+    except Interrupted as stop:
+        run.write_status("interrupted", f"by signal {int(str(stop.code)) - 128}; resume continues it")
+        raise
+    except BaseException as error:
+        run.write_status("failed", f"{type(error).__name__}: {error}".splitlines()[0])
+        raise
+    run.write_status("finished")

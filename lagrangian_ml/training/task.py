@@ -1,0 +1,33 @@
+"""What a method hands over: something to fit, and how to judge and show the result."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core import Field, Objective, Source
+
+
+def _no_errors(model):
+    return {}
+
+
+def _no_figures(model, history, directory, title):
+    return []
+
+
+@dataclass(frozen=True)
+class Task:
+    """A fit with its judgement. A method is a function `method(problem, model, source, *, key) -> Task`.
+
+    `field(model)` is the solution as a `Field`, `errors(model)` measures it against the problem's truth (empty
+    without one), `figures(model, history, directory, title)` writes files and returns their paths; `history` is
+    the list of logged records, `title` names what made them. The command line, checkpoints and callbacks see only this.
+    """
+
+    model: Any
+    objective: Objective
+    source: Source
+    field: Callable[[Any], Field]
+    errors: Callable[[Any], dict[str, float]] = _no_errors
+    figures: Callable[[Any, list[dict], Path, str], list[Path]] = _no_figures
