@@ -1,0 +1,132 @@
+"""Physics-informed neural networks: the strong form of a problem as named residuals of one sample.
+
+Raissi, Perdikaris & Karniadakis 2019 (doi 10.1016/j.jcp.2018.10.045), eqs. 2–4: with a network u(t, x) minimise
+the mean squares of u_t − rate(u) on collocation points, of u(0, x) − u₀(x), of the boundary conditions, and of
+u − data on observations. Differences: by default an ansatz satisfies initial and boundary values exactly, so that
+only the equation is left (Lagaris, Likas & Fotiadis 1998); derivatives are pushed forward (`jets.forward`);
+optimizers see the residuals themselves, not their mean squares.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from ..core import Equation, Field, Objective, Point, Problem, Samples, Source, Term
+from ..domains import ArraySource, JoinedSource, boundary_residual, collocation
+from ..fields import MLP, hard_constraints
+from ..jets import PointJet, point_jet
+from ..metrics import blank_samples, errors, evaluate_field, reference_samples
+from ..training import Task
+
+
+class PINN(eqx.Module):
+    """A field and the equation that it is to satisfy; coefficients that are arrays are trained with the field."""
+
+    field: Field
+    equation: Equation
+
+    def __call__(self, *point: Array) -> Float[Array, " c"]:
+        return self.field(*point)
+
+    def jet(self, point: Point) -> PointJet:
+        return point_jet(self.field, point.x, point.t)
+
+    def at(self, point: Point) -> Float[Array, " c"]:
+        return self.field(point.x) if point.t is None else self.field(point.t, point.x)
+
+
+def strong_form(problem: Problem, satisfied: frozenset[str] = frozenset(), *, data: bool = False) -> Objective:
+    """The residual terms of a problem for a `PINN`, less those that its ansatz has `satisfied`.
+
+    Samples: "equation" and "initial" `Point`, "boundary" a tuple of `BoundaryPoint`, "data" `Samples`.
+    """
+    terms: dict[str, Callable] = {"equation": lambda model, point: model.equation.residual(model.jet(point))}
+    initial = problem.initial
+    if initial is not None:
+        terms["initial"] = lambda model, point: model.at(point) - initial(point.x)
+    if problem.boundary:
+        terms["boundary"] = lambda model, points: boundary_residual(problem.boundary, model.jet, points)
+    if data:
+        terms["data"] = lambda model, sample: model.at(sample.point) - sample.u
+    return {name: Term(residual) for name, residual in terms.items() if name not in satisfied}
+
+
+def pinn(
+    problem: Problem,
+    model: Callable[..., Any] = MLP,
+    source: Callable[[Problem], Source] = collocation,
+    *,
+    ansatz: Callable[..., Field] = hard_constraints,
+    weights: Mapping[str, float] | None = None,
+    observations: Samples | Callable[..., Samples] | None = None,
+    trainable: Mapping[str, float] | None = None,
+    key: Key[Array, ""],
+) -> Task:
+    """The task of solving `problem` by a PINN.
+
+    Args:
+        problem: what is to be solved; its equation's coefficients are used as they are unless trained.
+        model: the network's constructor `(in_size, out_size, *, key)`.
+        source: makes the source of collocation points from the problem.
+        ansatz: builds the field around the network, `(problem, model, *, key)`; its `satisfies` names the terms
+            that hold by construction.
+        weights: weights of terms by name, 1 unless given.
+        observations: data to be fitted in a term "data", or a function of the problem that makes them.
+        trainable: coefficients of the equation to be learned, with their first guesses.
+        key: draws the network's parameters.
+
+    Raises:
+        ValueError: for a weight of a term or a coefficient that does not exist.
+    """
+    field = ansatz(problem, model, key=key)
+    equation = _with_trainable(problem.equation, trainable or {})
+    data = observations(problem) if callable(observations) else observations
+    objective = _weighted(strong_form(problem, field.satisfies, data=data is not None), weights or {})
+    points = source(problem)
+    if data is not None:
+        points = JoinedSource((points, ArraySource({"data": data})))
+    truth = cache(lambda: reference_samples(problem))
+    return Task(
+        model=PINN(field, equation),
+        objective=objective,
+        source=points,
+        field=lambda model: model.field,
+        errors=lambda model: _errors(model, truth(), problem.equation, trainable or {}),
+        figures=lambda model, history, directory, title: _figures(
+            model, truth() or blank_samples(problem), history, directory, title
+        ),
+    )
+
+
+def _with_trainable(equation, trainable):
+    for name, guess in trainable.items():
+        if not hasattr(equation, name):
+            known = [n for n, v in vars(equation).items() if isinstance(v, (int, float))]
+            raise ValueError(f"trainable coefficient {name!r}: {type(equation).__name__} has {', '.join(known)}.")
+        equation = eqx.tree_at(lambda e, name=name: getattr(e, name), equation, jnp.asarray(float(guess)))
+    return equation
+
+
+def _weighted(objective, weights):
+    for name, weight in weights.items():
+        if name not in objective or not weight > 0:
+            raise ValueError(f"weights.{name}={weight}: weights are > 0, for the terms {', '.join(objective)}.")
+    return {name: Term(term.fn, term.kind, weights.get(name, 1.0)) for name, term in objective.items()}
+
+
+def _errors(model, truth, true_equation, trainable):
+    found = {} if truth is None else errors(model.field, truth)
+    for name in trainable:
+        estimate, true = float(getattr(model.equation, name)), float(getattr(true_equation, name))
+        found |= {name: estimate, f"{name}_relative": abs(estimate - true) / abs(true)}
+    return found
+
+
+def _figures(model, samples, history, directory, title):
+    from ..plots import save_run_figures  # matplotlib is imported only when it draws
+
+    return save_run_figures(title, samples, evaluate_field(model.field, samples.point), history, directory)

@@ -1,0 +1,109 @@
+"""The PINN: its terms are those of the problem, the ansatz leaves what it satisfies out, and it solves small cases."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from lagrangian_ml import LevenbergMarquardt, fit, load_problem, pinn
+from lagrangian_ml.core import Samples, evaluate_terms
+from lagrangian_ml.domains import collocation
+from lagrangian_ml.fields import MLP, hard_constraints, soft_constraints
+from lagrangian_ml.methods.pinn import PINN, strong_form
+from lagrangian_ml.problems import problem_names
+from lagrangian_ml.problems.observations import observations
+
+SMALL = partial(MLP, width=10, depth=2)
+POINTS = partial(collocation, num_points=256, num_initial=32, num_boundary=32)
+EXACT = [name for name in problem_names() if callable(load_problem(name).reference)]
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_the_truth_has_no_residual(name):
+    problem = load_problem(name)
+    objective = strong_form(problem)
+    source = collocation(problem, num_points=64, num_initial=16, num_boundary=16)
+    model = PINN(problem.reference, problem.equation)
+    batch, _ = source.next(source.init(jax.random.key(0)), model, objective)
+    scale = max(float(jnp.max(jnp.abs(problem.equation.residual(model.jet(_first(batch)))))), 1.0)
+    for term, residual in evaluate_terms(objective, model, batch).items():
+        assert float(jnp.max(jnp.abs(residual))) < 1e-8 * scale, term
+
+
+def _first(batch):
+    return jax.tree.map(lambda a: a[0], batch["equation"])
+
+
+@pytest.mark.parametrize("name", problem_names())
+def test_the_objective_has_just_the_terms_that_the_ansatz_leaves(name):
+    problem = load_problem(name)
+    every = set(strong_form(problem))
+    for ansatz in (hard_constraints, soft_constraints):
+        task = pinn(problem, SMALL, POINTS, ansatz=ansatz, key=jax.random.key(0))
+        satisfied = getattr(task.model.field, "satisfies", frozenset())
+        assert set(task.objective) == every - satisfied
+        objective, source = strong_form(problem), POINTS(problem)
+        batch, _ = source.next(source.init(jax.random.key(1)), task.model, objective)
+        residuals = evaluate_terms(objective, task.model, batch)
+        for term in satisfied:
+            assert float(jnp.max(jnp.abs(residuals[term]))) < 1e-12, term
+
+
+@pytest.mark.parametrize(("name", "bound"), [("heat", 2e-4), ("poisson", 2e-4)])
+def test_levenberg_marquardt_solves_a_linear_problem(name, bound):
+    task = pinn(load_problem(name), SMALL, POINTS, key=jax.random.key(0))
+    key = jax.random.key(1)
+    result = fit(task.model, task.objective, task.source, LevenbergMarquardt(), num_steps=60, key=key)
+    assert task.errors(result.model)["relative_l2"] < bound
+
+
+def test_adam_trains_soft_terms():
+    task = pinn(load_problem("heat"), SMALL, POINTS, ansatz=soft_constraints, key=jax.random.key(0))
+    key = jax.random.key(1)
+    result = fit(task.model, task.objective, task.source, optax.adam(1e-2), num_steps=300, key=key)
+    assert task.errors(result.model)["relative_l2"] < 0.3 * task.errors(task.model)["relative_l2"]
+
+
+def test_a_coefficient_is_learned_from_data():
+    problem = load_problem("heat")
+    data = partial(observations, num_samples=200, noise=0.0)
+    task = pinn(problem, SMALL, POINTS, observations=data, trainable={"diffusivity": 1.0}, key=jax.random.key(0))
+    key = jax.random.key(1)
+    result = fit(task.model, task.objective, task.source, LevenbergMarquardt(), num_steps=40, key=key)
+    errors = task.errors(result.model)
+    assert errors["diffusivity_relative"] < 1e-3
+    np.testing.assert_allclose(errors["diffusivity"], 0.25, rtol=1e-3)
+
+
+def test_observations_are_seeded_and_as_noisy_as_asked():
+    problem = load_problem("burgers")
+    clean, noisy, again, other = (
+        observations(problem, num_samples=500, noise=noise, seed=seed)
+        for noise, seed in [(0, 1), (0.1, 1), (0.1, 1), (0.1, 2)]
+    )
+    assert (noisy.u == again.u).all() and not (noisy.u == other.u).any()
+    np.testing.assert_allclose(jnp.std(noisy.u - clean.u) / jnp.std(clean.u), 0.1, rtol=0.15)
+    np.testing.assert_allclose(clean.u, jax.vmap(problem.reference)(clean.point.t, clean.point.x))
+
+
+@pytest.mark.parametrize(
+    ("settings", "culprit"),
+    [
+        ({"weights": {"initail": 2.0}}, "initail"),
+        ({"weights": {"equation": -1.0}}, "> 0"),
+        ({"trainable": {"viscosty": 0.1}}, "viscosty"),
+    ],
+)
+def test_wrong_settings_are_refused(settings, culprit):
+    with pytest.raises(ValueError, match=culprit):
+        pinn(load_problem("burgers"), SMALL, POINTS, **settings, key=jax.random.key(0))
+
+
+def test_data_need_an_exact_solution_or_a_file():
+    problem = load_problem("burgers")
+    with pytest.raises(ValueError, match="num_samples=0"):
+        observations(problem, num_samples=0)
+    assert isinstance(observations(problem, num_samples=3), Samples)
