@@ -43,4 +43,6 @@ def symmetric_product(a: Float[Array, "N P"], block: int = 256) -> Float[Array, 
     edges = [round(i * P / max(1, round(P / block))) for i in range(max(1, round(P / block)) + 1)]
     columns = [a[:, i:j] for i, j in zip(edges[:-1], edges[1:], strict=True)]
     upper = [[columns[i].T @ columns[j] for j in range(i, len(columns))] for i in range(len(columns))]
-    return jnp.block([[upper[i][j - i] if j >= i else upper[j][i - j].T for j in range(len(columns))] for i in range(len(columns))])
+    return jnp.block(
+        [[upper[i][j - i] if j >= i else upper[j][i - j].T for j in range(len(columns))] for i in range(len(columns))]
+    )

@@ -36,7 +36,7 @@ def nested_calls(z):
 
 
 def where_and_ints(z):
-    return jnp.where(z[:2] > jnp.floor(z[1:]), z[:2] ** 3, -z[1:] ** 2)
+    return jnp.where(z[:2] > jnp.floor(z[1:]), z[:2] ** 3, -(z[1:] ** 2))
 
 
 def constant(z):
@@ -82,7 +82,9 @@ def test_jets_keep_the_type_of_their_point():
     with jax.enable_x64(False):
         net = MLP(2, 1, width=8, depth=2, key=jax.random.key(1))
         jet = point_jet(lambda t, x: net(jnp.concatenate([t[None], x])), jnp.ones(1), 0.5)
-        assert {a.dtype for a in (jet.value, jet.dt, jet.gradient, jet.laplacian, jet.d(0, 0, 0))} == {jnp.float32.dtype}
+        assert {a.dtype for a in (jet.value, jet.dt, jet.gradient, jet.laplacian, jet.d(0, 0, 0))} == {
+            jnp.float32.dtype
+        }
 
 
 @pytest.mark.parametrize("shape", [(16,), (15,), (8, 12), (6, 8, 7)])

@@ -1,0 +1,187 @@
+"""From the words of a command line to a complete configuration: groups by Hydra, values by our own rules.
+
+Hydra composes the groups and presets and reads the override grammar. Values are set only after every default has
+been filled in, so a misspelt key is refused where Hydra would add it, and no `+` is ever needed.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from .errors import ConfigError, listing
+from .folders import GROUPS, ROOT, builtin_folder, check_choice, check_choices, config_folders, is_group, options
+from .signatures import read_signature
+from .targets import Targets
+from .tree import assign, check_complete, check_top_level, fill
+from .types import is_node
+
+NEEDED = tuple(name for name in GROUPS if name not in ("dataset", "mesh"))
+
+
+def load_config(
+    overrides: Sequence[str], *, config_dirs: Sequence[str | Path] = (), modules: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The complete, resolved configuration that `experiment=… group=choice a.b.c=value …` stands for.
+
+    Raises:
+        ConfigError: for every mistake in the overrides, the configs or their targets.
+    """
+    folders = config_folders(config_dirs)
+    check_choices(overrides, folders)
+    choices, values = [], []
+    for text in overrides:
+        key, value = parse_override(text)
+        if value is not None and _is_choice(key, value, folders):
+            choices.append((text, key, value))
+        elif key != "experiment" or value is not None:
+            values.append((key, value))
+    check_top_level(key.split(".")[0] for key, _ in values)
+    tree = _compose([text for text, _, _ in choices], folders)
+    check_top_level(tree)
+    chosen = {key: value for _, key, value in choices}
+    if tree.get("problem") is None and "problem" not in dict(values):
+        raise ConfigError(
+            "there is nothing to solve: give experiment=… or problem=…. "
+            f"Experiments: {listing(options('experiment', folders))}."
+        )
+    targets = Targets(modules)
+    targets.import_modules()
+    if "experiment" in chosen and len(chosen) > 1:
+        _prune(tree, _compose([f"experiment={chosen['experiment']}"], folders), targets)
+    name = chosen.get("experiment") or chosen.get("problem") or "custom"
+    return complete({"experiment": name, "modules": list(modules)} | tree, values, targets)
+
+
+def _prune(tree: dict, preset: dict, targets: Targets) -> None:
+    """Drop what a preset says about a group whose choice was replaced, where the new choice does not know it.
+
+    `experiment=… optimizer=adam` must not fail because the preset sets the damping of another optimizer.
+    """
+    for group in GROUPS:
+        new, old = tree.get(group) or {}, preset.get(group) or {}
+        if is_node(new) and is_node(old) and new["_target_"] != old["_target_"]:
+            _keep_known(new, targets.resolve(new["_target_"], group), old)
+
+
+def _keep_known(node, target, candidates):
+    """Delete those arguments of a node, out of the candidates, that its target does not take."""
+    signature = read_signature(target)
+    for name in [name for name in node if name in candidates and not name.startswith("_")]:
+        if name not in signature.parameters and not signature.is_open:
+            del node[name]
+
+
+def complete(tree: dict, values: Sequence[tuple[str, Any]], targets: Targets) -> dict[str, Any]:
+    """Fill the tree, put the values in, resolve the references, and check the whole. ConfigError for any mistake."""
+    late = []
+    for key, value in values:  # whole objects come first: they decide which keys there are
+        if key in GROUPS and value is None:
+            tree[key] = None
+        elif key.endswith("._target_") or (isinstance(value, dict) and "_target_" in value):
+            _graft(tree, key, value, targets)
+        else:
+            late.append((key, value))
+    tree = fill(tree, targets)
+    for key, value in late:
+        assign(tree, key, value, targets)
+    tree = fill(_resolve(tree), targets)
+    for name in NEEDED:
+        if tree[name] is None:
+            raise ConfigError(f"{name} is not set: choose one by {name}=….")
+    check_complete({name: tree[name] for name in GROUPS}, targets)
+    return tree
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """`a.b.c=value` in Hydra's grammar as (key, value): numbers, text, true, null, [lists], {mappings}."""
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise ConfigError(f"{text!r} cannot be read: write key=value, quoting a value with special signs.") from error
+    if override.is_add() or override.is_force_add() or override.is_delete():
+        raise ConfigError(f"{text!r}: write key=value. No '+' is needed for a key; null takes an optional value away.")
+    if override.is_sweep_override():
+        raise ConfigError(f"{text!r} gives several values: use `sweep` for that, or [a,b] for a list.")
+    if override.package is not None:
+        raise ConfigError(f"{text!r}: packages (@) belong in config files; write key=value.")
+    return override.key_or_group, override.value()
+
+
+def _is_choice(key, value, folders):
+    """Whether an override chooses from a group, rather than setting a value or replacing a whole node."""
+    if not is_group(key, folders):
+        return False
+    if isinstance(value, str):
+        check_choice(key, value, folders)
+        return True
+    if key in GROUPS and is_node(value):
+        return False
+    raise ConfigError(f"{key}={value} is not a choice of the group {key}: {listing(options(key, folders))}.")
+
+
+def _compose(choices: Sequence[str], folders: Sequence[Path]) -> dict:
+    quoted = ["'" + f"file://{folder}".replace("\\", "\\\\").replace("'", "\\'") + "'" for folder in folders]
+    try:
+        with initialize_config_dir(str(builtin_folder() / ROOT), version_base="1.3"):
+            composed = hydra_compose("config", [*choices, f"hydra.searchpath=[{','.join(quoted)}]"])
+        tree = OmegaConf.to_container(composed, resolve=False)
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise ConfigError(f"the configs cannot be composed: {error}") from error
+    assert isinstance(tree, dict)
+    return {str(name): value for name, value in tree.items()}
+
+
+def _graft(tree, key, value, targets):
+    """Put a whole node, or a new target of a node, into the unfilled tree; arguments the new target has are kept."""
+    *parents, last = key.split(".")
+    here: Any = tree
+    for segment in parents:
+        index = _index(here, segment, key)
+        child = here[index] if isinstance(here, list) else here.get(index)
+        if not isinstance(child, (dict, list)):
+            child = here[index] = {}
+        here = child
+    if last == "_target_" and "_target_" in here:
+        _keep_known(here, targets.resolve(value, ".".join(parents)), here)
+    here[_index(here, last, key)] = value
+
+
+def _index(here, segment, key):
+    if isinstance(here, list):
+        if not segment.isdigit() or int(segment) >= len(here):
+            raise ConfigError(f"{key}: {segment!r} is not an entry of a list of {len(here)}.")
+        return int(segment)
+    return segment
+
+
+def _resolve(tree):
+    try:
+        resolved = OmegaConf.to_container(OmegaConf.create(tree), resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"a reference cannot be resolved: {str(error).splitlines()[0]}") from error
+    assert isinstance(resolved, dict)
+    return {str(name): value for name, value in resolved.items()}
+
+
+def to_yaml(tree: dict) -> str:
+    """The configuration as YAML."""
+    return OmegaConf.to_yaml(OmegaConf.create(tree))
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """A stored configuration. ConfigError if the file is not one."""
+    try:
+        tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except (OSError, UnicodeDecodeError, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read as a configuration: {str(error).splitlines()[0]}") from error
+    if not isinstance(tree, dict) or not all(name in tree for name in ("seed", "precision", *GROUPS)):
+        raise ConfigError(f"{path} is not the stored configuration of a run.")
+    return {str(name): value for name, value in tree.items()}

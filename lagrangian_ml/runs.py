@@ -1,0 +1,229 @@
+"""What the commands do with a complete configuration: run, resume and evaluate, and `load_run` for Python.
+
+The run directory's config.yaml alone rebuilds everything; Hydra is not needed for it. Mistakes of the user are
+`ConfigError`s and come before any training.
+"""
+
+import importlib.util
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Inexact
+
+from .config import ConfigError, Targets, build, complete, parse_override, read_config, to_yaml
+from .config.folders import refuse_used, run_config
+from .config.objects import MISTAKES, Parts, call
+from .core import Point, Problem
+from .domains.files import find_file, read_samples
+from .metrics import errors, evaluate_field
+from .training import Checkpoints, RunDirectory, Task, begin, restore_model, run_task, set_precision
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model with its problem. `predict` is its solution at many points, `field` at one."""
+
+    model: Any
+    problem: Problem
+    field: Any
+    config: dict[str, Any]
+    summary: dict[str, Any]
+    path: Path
+
+    def predict(self, *point: ArrayLike) -> Inexact[Array, "n c"]:
+        """u at n points: `predict(t, x)` with t a number or (n,), or `predict(x)` if steady; x (n, d), (n,) in 1-D.
+
+        Raises:
+            ValueError: if there is a t too many or too few, or if the shapes do not fit.
+        """
+        steady, dim = self.problem.horizon is None, self.problem.domain.dim
+        if len(point) != (1 if steady else 2):
+            raise ValueError(f"predict takes {'x: the problem is steady' if steady else 't and x'}.")
+        dtype = jnp.result_type(float)
+        x = jnp.asarray(point[-1], dtype)
+        x = x.reshape(-1, 1) if dim == 1 and x.ndim < 2 else x
+        if x.ndim != 2 or x.shape[1] != dim:
+            raise ValueError(f"x has the shape {jnp.shape(point[-1])}; expected (n, {dim}).")
+        t = None if steady else jnp.asarray(point[0], dtype)
+        if t is not None and t.shape not in {(), (x.shape[0],)}:
+            raise ValueError(f"t has the shape {t.shape}; expected a number or ({x.shape[0]},), as many as x.")
+        return evaluate_field(self.field, Point(x, None if t is None else jnp.broadcast_to(t, x.shape[:1])))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The objects of a configuration, ready to be fitted."""
+
+    parts: Parts
+    task: Task
+
+
+def prepare(config: dict[str, Any]) -> Prepared:
+    """Build everything that a run needs, in its precision. ConfigError if a constructor refuses its arguments."""
+    call(set_precision, "precision", config["precision"])
+    parts = build(config)
+    task = call(parts.method, "method", parts.problem, parts.model, parts.source, key=parts.key("method"))
+    # A method that cannot work here, such as a second-order one in float32, says so before any training.
+    begun = lambda key: begin(task.model, task.source, parts.optimizer, key=key)
+    call(eqx.filter_eval_shape, "optimizer", begun, parts.key("fit"))
+    return Prepared(parts, task)
+
+
+def start(config: dict[str, Any], run_dir: str | Path | None = None) -> Path:
+    """Run a complete configuration in a new run directory; returns its path."""
+    if run_dir is not None:
+        refuse_used(run_dir)
+    prepared = prepare(config)
+    path = _make_directory(config["experiment"], run_dir)
+    _header(config, prepared, path)
+    directory = RunDirectory(path)
+    directory.write_text("config.yaml", to_yaml(config))
+    try:
+        _run(config, prepared, path, resume=False)
+    except ValueError as error:
+        if directory.records() or Checkpoints(directory.checkpoints).steps():
+            raise
+        directory.config.unlink(missing_ok=True)  # no step was done: the directory may be used again
+        raise ConfigError(str(error)) from error
+    return path
+
+
+def resume(path: str | Path, overrides: Sequence[str] = (), *, modules: Sequence[str] = ()) -> Path:
+    """Go on with a run from its newest sound checkpoint; `trainer.num_steps=…` may extend it."""
+    directory, config = open_run(path, modules)
+    changed = _with_overrides(config, overrides)
+    goal, saved = changed["trainer"]["num_steps"], max(Checkpoints(directory.checkpoints).steps(), default=0)
+    if saved > goal:
+        raise ConfigError(f"trainer.num_steps={goal}: {path} has {saved} steps already; give more.")
+    if directory.status()[0] == "finished" and saved == goal:
+        print(f"{path} is finished: {saved} steps. Give trainer.num_steps=… to extend it.")
+        return directory.path
+    prepared = prepare(changed)
+    _header(changed, prepared, directory.path)
+    if changed != config:
+        directory.write_text("config.yaml", to_yaml(changed))
+    _run(changed, prepared, directory.path, resume=True)
+    return directory.path
+
+
+def evaluate(path: str | Path, reference: str | Path, *, modules: Sequence[str] = ()) -> dict[str, float]:
+    """The errors of a run against the arrays of a file; also written to the run's evaluation.json."""
+    try:
+        find_file(reference)  # before the run is rebuilt, which takes seconds
+        run = load_run(path, modules=modules)
+        samples = read_samples(reference, run.problem)
+        found = errors(run.field, samples)
+    except ConfigError:
+        raise
+    except MISTAKES as error:
+        raise ConfigError(f"--reference: {error}") from error
+    content = {"reference": str(reference), "num_points": samples.u.shape[0], "errors": found}
+    RunDirectory(run.path).write_json("evaluation.json", content)
+    return found
+
+
+def load_run(path: str | Path, *, modules: Sequence[str] = ()) -> Run:
+    """The trained model of a run directory, from its newest sound checkpoint. Sets the precision of the run.
+
+    Modules of the user that the run was made with are imported again; installed ones only if named in `modules`.
+
+    Raises:
+        ConfigError: if the directory is not that of a run, or has no checkpoint yet.
+    """
+    directory, config = open_run(path, modules)
+    prepared = prepare(config)
+    try:
+        model = restore_model(prepared.task, prepared.parts.optimizer, directory.path)
+    except (FileNotFoundError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    field, summary = prepared.task.field(model), directory.read_json("summary.json")
+    return Run(model, prepared.parts.problem, field, config, summary, directory.path)
+
+
+def open_run(path: str | Path, modules: Sequence[str] = ()) -> tuple[RunDirectory, dict[str, Any]]:
+    """A run directory and its configuration. ConfigError if it is none."""
+    config = read_config(run_config(path))
+    directory = RunDirectory(path)
+    _check_recorded(config.get("modules") or (), modules, directory)
+    targets = Targets(list(dict.fromkeys([*(config.get("modules") or ()), *modules])))
+    targets.import_modules()
+    return directory, complete(config, [], targets)
+
+
+def _with_overrides(config, overrides):
+    values = [parse_override(text) for text in overrides]
+    for key, value in values:
+        if not key.startswith(("trainer.", "mesh.")):
+            raise ConfigError(f"{key}={value}: a resumed run is what it was; only trainer.… and mesh.… may change.")
+    return complete(config, values, Targets(config.get("modules") or ())) if values else config
+
+
+def _check_recorded(recorded, named, directory):
+    """ConfigError for a module that a stored configuration names, unless it is the user's own or named again.
+
+    A run directory may come from somebody else: what it names must not reach into the libraries installed here.
+    """
+    for name in recorded:
+        top = str(name).partition(".")[0]
+        if name in named or not top.isidentifier():
+            continue
+        spec = None if top in sys.stdlib_module_names else importlib.util.find_spec(top)
+        if top in sys.stdlib_module_names or (spec and "site-packages" in str(spec.origin)):
+            raise ConfigError(f"this run uses the installed module {name}; if you trust it, add --module {name}.")
+        if spec is None:
+            file = directory.read_json("environment.json").get("modules", {}).get(name, "an unknown file")
+            raise ConfigError(
+                f"this run needs your module {name} (it was {file}): work in its folder, or put that on PYTHONPATH."
+            )
+
+
+def _make_directory(experiment, run_dir):
+    """The run directory, made here: a new one under runs/ unless it was named."""
+    base = Path(run_dir) if run_dir is not None else Path("runs") / experiment / time.strftime("%Y-%m-%d_%H-%M-%S")
+    path, number = base, 1
+    while True:
+        try:
+            path.mkdir(parents=True, exist_ok=run_dir is not None)
+            probe = path / ".lock"
+            probe.touch()
+            return path
+        except FileExistsError:
+            path, number = base.with_name(f"{base.name}_{number + 1}"), number + 1
+        except OSError as error:
+            raise ConfigError(f"the run directory {path} cannot be written: {error.strerror}.") from error
+
+
+def _run(config, prepared, path, *, resume):
+    parts = prepared.parts
+    about = {"experiment": config["experiment"], "seed": config["seed"], "precision": config["precision"]}
+    files = {name: getattr(sys.modules.get(name), "__file__", None) for name in config.get("modules") or ()}
+    run_task(
+        prepared.task,
+        parts.optimizer,
+        parts.trainer,
+        key=parts.key("fit"),
+        directory=path,
+        mesh=parts.mesh,
+        resume=resume,
+        about=about | ({"modules": files} if files else {}),
+    )
+
+
+def _header(config, prepared, path):
+    name = lambda thing: type(thing).__name__
+    target = lambda group: str(config[group]["_target_"]).rpartition(".")[2]
+    devices = jax.devices()
+    print(
+        f"{config['experiment']}: {name(prepared.parts.problem.equation)} by {target('method')}, {target('model')}, "
+        f"{target('optimizer')}\n{config['precision']}, {len(devices)} × {devices[0].device_kind}, "
+        f"seed {config['seed']}, {path}",
+        flush=True,
+    )
