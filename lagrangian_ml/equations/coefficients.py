@@ -34,8 +34,8 @@ def as_vector(value: Scalar | Sequence[Scalar] | Float[Array, " d"]) -> Vector:
     """The converter of vector coefficients: a number means one dimension, a list becomes a tuple."""
     if isinstance(value, int | float):
         return (value,)
-    if eqx.is_array(value):
-        return jnp.atleast_1d(jnp.asarray(value))
+    if isinstance(value, jax.Array):
+        return jnp.atleast_1d(value)
     return tuple(value)
 
 
