@@ -8,6 +8,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import domains as domains
+    from . import equations as equations
+    from . import fields as fields
+    from . import jets as jets
+    from . import metrics as metrics
+    from . import optimizers as optimizers
+    from . import plots as plots
+    from . import problems as problems
+    from . import solvers as solvers
+    from . import training as training
     from .core import Equation as Equation
     from .core import Fixed as Fixed
     from .core import Point as Point
@@ -69,7 +79,13 @@ _HOMES = {
 __all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
+# Rooms that can be read as attributes too: `lagrangian_ml.equations.ColeHopf`.
+_ROOMS = ("domains", "equations", "fields", "jets", "metrics", "optimizers", "plots", "problems", "solvers", "training")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'lagrangian_ml' has no attribute {name!r}; it exports {', '.join(_HOMES)}.")
     value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
@@ -78,4 +94,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, *_ROOMS})

@@ -47,7 +47,12 @@ def test_exports_are_the_same_for_type_checkers():
     tree = ast.parse((PACKAGE / "__init__.py").read_text())
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
     typed = {alias.name: node.module for node in block.body for alias in node.names}
-    assert typed == lagrangian_ml._HOMES
+    assert typed == lagrangian_ml._HOMES | dict.fromkeys(lagrangian_ml._ROOMS)
+
+
+@pytest.mark.parametrize("room", lagrangian_ml._ROOMS)
+def test_room_is_an_attribute(room):
+    assert getattr(lagrangian_ml, room).__name__ == f"lagrangian_ml.{room}"
 
 
 def test_unknown_export_is_named_with_the_known_ones():

@@ -65,7 +65,7 @@ class Problem:
     equation: Equation
     domain: Any
     initial: Field | None = None
-    boundary: tuple[Any, ...] = ()
+    boundary: Any = ()  # a condition or a tuple of them; kept as a tuple
     horizon: float | None = None
     reference: Any = None
 

@@ -1,7 +1,7 @@
 """Residual-adaptive points, RAD of Wu, Zhu, Tan, Kartha and Lu (2023), arXiv 2207.10289, equation 2.
 
-From a pool of candidates, points are drawn without replacement with density p ∝ |r|^k / mean |r|^k + c. Unlike the
-paper, a share of the points is kept at every redraw, the oldest leaving first, so that the loss changes smoothly.
+From a pool of candidates, points are drawn without replacement with density p ∝ |r|^k / mean |r|^k + c. Unlike in the
+paper, a share of the points may be kept at a redraw, the oldest leaving first, so that the loss changes smoothly.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class ResidualAdaptive(eqx.Module):
     power: float | int = eqx.field(static=True, default=1.0)
     floor: float | int = eqx.field(static=True, default=1.0)
     pool: int = eqx.field(static=True, default=4)
-    keep: float | int = eqx.field(static=True, default=0.5)
+    keep: float | int = eqx.field(static=True, default=0.0)
     chunk: int = eqx.field(static=True, default=2048)
 
     def __check_init__(self):
