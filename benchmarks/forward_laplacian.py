@@ -89,7 +89,7 @@ if __name__ == "__main__":
         print(f"d = {case['d']}, batch {case['batch']}")
         for name, row in case["ways"].items():
             print(
-                f"  {name:22s} {row['wall_ms']:7.1f} ms  {row['cpu_ms']:7.1f} CPU-ms  compiled: {row['compile_s']:.1f} s"
+                f"  {name:22s} {row['wall_ms']:7.1f} ms  {row['cpu_ms']:7.1f} CPU-ms  compile {row['compile_s']:.1f} s"
             )
         print(
             "  best nested / ours     " + ", ".join(f"{v:.2f} ({k})" for k, v in case["best_nested_over_ours"].items())

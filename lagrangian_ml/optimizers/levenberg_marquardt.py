@@ -65,7 +65,7 @@ class LevenbergMarquardt(eqx.Module):
 
     def init(self, model: Any) -> LevenbergMarquardtState:
         require_float64("LevenbergMarquardt", model)
-        return LevenbergMarquardtState(jnp.asarray(self.damping), jnp.asarray(2.0))
+        return LevenbergMarquardtState(jnp.array(self.damping, float), jnp.array(2.0, float))
 
     def step(
         self, model: Any, state: LevenbergMarquardtState, objective: Objective, batch: Batch

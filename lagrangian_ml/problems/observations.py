@@ -16,7 +16,7 @@ def observations(
     *,
     path: str | Path | None = None,
     num_samples: int = 2000,
-    noise: float = 0.01,
+    noise: float | int = 0.01,
     seed: int = 0,
 ) -> Samples:
     """Values of u at `num_samples` scattered points of the problem, or all those of the file `path`.

@@ -86,8 +86,7 @@ def run_task(
                 raise Interrupted(128 + signals.received)
             with clock("evaluate"):
                 errors = {name: float(error) for name, error in task.errors(result.model).items()}
-                run.figures.mkdir(exist_ok=True)
-                task.figures(result.model, history, run.figures, str(about.get("experiment") or ""))
+                _draw(task, result.model, history, run.figures, str(about.get("experiment") or ""))
             seconds = {name: result.seconds[name] + clock.seconds[name] for name in result.seconds}
             seconds["run"] = history[-1]["seconds"] if history else seconds["run"]
             summary = {"status": "finished", "steps": int(result.state.step), "seconds": seconds, "errors": errors}
@@ -95,6 +94,15 @@ def run_task(
             if not checkpoints.save(result.state):
                 raise OSError(f"the final state could not be saved in {run.checkpoints}; make room and resume.")
     return result._replace(history=history, seconds=seconds)
+
+
+def _draw(task, model, history, directory, title):
+    """The figures of a run; without them it is still complete."""
+    try:
+        directory.mkdir(exist_ok=True)
+        task.figures(model, history, directory, title)
+    except Exception as error:
+        warnings.warn(f"the figures could not be drawn in {directory}: {error}", stacklevel=2)
 
 
 def restore_state(task: Task, optimizer: Any, directory: str | Path) -> FitState:
