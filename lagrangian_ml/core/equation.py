@@ -17,6 +17,7 @@ from jaxtyping import Array, Inexact
 class Jet(abc.ABC):
     """The local view of a field: its value and derivatives, computed when asked for. Makers are in `jets`."""
 
+    moving: ClassVar[bool] = False  # whether it is taken in a frame that moves with the flow
     x: Any  # (d, *s), where it is taken
     t: Any  # scalar, None in steady problems
     value: Any  # (c, *s)
@@ -84,11 +85,11 @@ class Equation(eqx.Module):
         return self.forcing(jet) - jnp.einsum("d...,cd...->c...", velocity, jet.gradient)
 
     def residual(self, jet: Jet) -> Inexact[Array, "c *s"]:
-        """What vanishes on a solution: D_t u − forcing in the jet's frame."""
-        velocity = self.transport_velocity(jet)
-        if velocity is not None:
-            return jet.material_dt(velocity) - self.forcing(jet)
-        return jet.dt - self.rate(jet)
+        """What vanishes on a solution: u_t − rate, and D_t u − forcing where the frame carries the transport."""
+        velocity = self.transport_velocity(jet) if jet.moving else None
+        if velocity is None:
+            return jet.dt - self.rate(jet)
+        return jet.material_dt(velocity) - self.forcing(jet)
 
 
 class ValueJet(Jet):

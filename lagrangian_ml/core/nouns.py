@@ -70,8 +70,8 @@ class Problem:
     reference: Any = None
 
     def __post_init__(self):
-        if not isinstance(self.boundary, tuple):
-            object.__setattr__(self, "boundary", (self.boundary,))
+        conditions = self.boundary if isinstance(self.boundary, tuple | list) else [self.boundary]
+        object.__setattr__(self, "boundary", tuple(conditions))
         if (self.horizon is None) != self.equation.steady:
             kind, need = ("steady", "none") if self.equation.steady else ("evolving", "a horizon > 0")
             raise ValueError(

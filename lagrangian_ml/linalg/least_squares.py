@@ -13,28 +13,29 @@ from jaxtyping import Array, Float
 
 
 class DampedLeastSquares(eqx.Module):
-    """The Gram matrix of J (N, P) with residuals r (N,), ready to be solved for any damping."""
+    """The Gram matrix of J (N, P), ready to be solved for any damping and residuals r (N,)."""
 
-    jacobian: Float[Array, "N P"] | None
+    jacobian: Float[Array, "N P"]
     gram: Float[Array, "m m"]
-    rhs: Float[Array, " m"]
-    gradient: Float[Array, " P"]
+    in_batch: bool = eqx.field(static=True)
 
-    def __init__(self, jacobian, residuals, space: Literal["auto", "parameters", "batch"] = "auto"):
+    def __init__(self, jacobian, space: Literal["auto", "parameters", "batch"] = "auto"):
         if space not in ("auto", "parameters", "batch"):
             raise ValueError(f'space={space!r}; choose "auto", "parameters" or "batch".')
         N, P = jacobian.shape
-        in_batch = space == "batch" or (space == "auto" and N < P)
-        self.gradient = jacobian.T @ residuals
-        self.gram = symmetric_product(jacobian.T if in_batch else jacobian)
-        self.rhs = residuals if in_batch else self.gradient
-        self.jacobian = jacobian if in_batch else None
+        self.in_batch = space == "batch" or (space == "auto" and N < P)
+        self.gram = symmetric_product(jacobian.T if self.in_batch else jacobian)
+        self.jacobian = jacobian
 
-    def step(self, damping: Float[Array, ""]) -> Float[Array, " P"]:
-        """δ for one damping μ > 0; not finite if JᵀJ + μI is not numerically positive definite."""
-        damped = self.gram + damping * jnp.eye(self.gram.shape[0], dtype=self.gram.dtype)
-        solution = jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(damped), True), self.rhs)
-        return -solution if self.jacobian is None else -(self.jacobian.T @ solution)
+    def factor(self, damping: Float[Array, ""]) -> Float[Array, "m m"]:
+        """The Cholesky factor for one damping μ > 0; not finite if the system is not numerically definite."""
+        return jnp.linalg.cholesky(self.gram + damping * jnp.eye(self.gram.shape[0], dtype=self.gram.dtype))
+
+    def solve(self, factor: Float[Array, "m m"], residuals: Float[Array, " N"]) -> Float[Array, " P"]:
+        """δ for residuals r, with the factor of a damping."""
+        rhs = residuals if self.in_batch else self.jacobian.T @ residuals
+        solution = jax.scipy.linalg.cho_solve((factor, True), rhs)
+        return -(self.jacobian.T @ solution) if self.in_batch else -solution
 
 
 def symmetric_product(a: Float[Array, "N P"], block: int = 256) -> Float[Array, "P P"]:

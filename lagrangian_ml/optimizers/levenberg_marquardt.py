@@ -1,8 +1,10 @@
-"""Levenberg–Marquardt on the residual vectors, with gain-ratio damping.
+"""Levenberg–Marquardt on the residual vectors, with gain-ratio damping and geodesic acceleration.
 
 Levenberg 1944, Marquardt 1963; the damping rule is Nielsen's (IMM-REP-1999-05, sec. 3.2): a step δ solves
 (JᵀJ + μI) δ = −Jᵀr, and with its gain ratio ρ = (F(θ) − F(θ + δ)) / (predicted decrease), F = ½‖r‖², it is taken if
-ρ > 0 and then μ ← μ·max(1/3, 1 − (2ρ − 1)³); else μ ← νμ, ν ← 2ν. Differences: a refused step is tried again at once
+ρ > 0 and then μ ← μ·max(1/3, 1 − (2ρ − 1)³); else μ ← νμ, ν ← 2ν. The step follows the bend of its valley to second
+order (Transtrum & Sethna 2012, arXiv 1201.5885, eq. 7): it is δ + a with (JᵀJ + μI) a = −½ Jᵀ D²r[δ, δ], unless
+2‖a‖ > `acceleration`·‖δ‖, where D²r is two forward derivatives. Differences: a refused step is tried again at once
 with the same Jacobian, at most `max_tries` times in all, and the system is solved in parameter or batch space,
 whichever is smaller. Samples may change between steps: only μ and ν are carried over.
 """
@@ -42,6 +44,7 @@ class LevenbergMarquardt(eqx.Module):
     Args:
         damping: the first μ, in units of the loss's curvature.
         min_damping: μ is kept above it.
+        acceleration: the largest 2‖a‖/‖δ‖ at which the second-order correction a is used; 0 switches it off.
         max_tries: at most so many dampings are tried in one step; if none lowers the loss, the model stays.
         space: where the system is solved, "parameters" (P×P), "batch" (N×N), or "auto", the smaller.
 
@@ -51,14 +54,15 @@ class LevenbergMarquardt(eqx.Module):
 
     damping: float = 1e-2
     min_damping: float = 1e-14
+    acceleration: float | int = 0.75
     max_tries: int = 8
     space: Literal["auto", "parameters", "batch"] = "auto"
 
     def __check_init__(self):
-        if not (self.damping > 0 and self.min_damping > 0 and self.max_tries >= 1):
+        if not (self.damping > 0 and self.min_damping > 0 and self.acceleration >= 0 and self.max_tries >= 1):
             raise ValueError(
-                f"damping={self.damping} and min_damping={self.min_damping} must be > 0 and "
-                f"max_tries={self.max_tries} at least 1."
+                f"damping={self.damping} and min_damping={self.min_damping} must be > 0, "
+                f"acceleration={self.acceleration} at least 0 and max_tries={self.max_tries} at least 1."
             )
         if self.space not in ("auto", "parameters", "batch"):
             raise ValueError(f'space={self.space!r}; choose "auto", "parameters" or "batch".')
@@ -77,19 +81,27 @@ class LevenbergMarquardt(eqx.Module):
         residuals = lambda theta: stack_residuals(objective, rebuild(theta), batch)
         r = residuals(theta)
         loss = 0.5 * jnp.sum(r**2)
-        system = DampedLeastSquares(stack_jacobian(objective, rebuild, theta, batch), r, self.space)
+        system = DampedLeastSquares(stack_jacobian(objective, rebuild, theta, batch), self.space)
+        gradient = system.jacobian.T @ r
+        # A Jacobian that is not finite is an error for the loop to report, not a step to be refused.
+        loss = jnp.where(jnp.isfinite(gradient).all(), loss, jnp.nan)
         # More damping than this only shortens a gradient step that is tiny already, and would take long to shrink.
         most = 1e3 * jnp.max(jnp.diagonal(system.gram)) + self.damping
 
         def attempt(last: _Attempt) -> _Attempt:
-            delta = system.step(last.damping)
-            after = 0.5 * jnp.sum(residuals(theta + delta) ** 2)
-            predicted = 0.5 * jnp.dot(delta, last.damping * delta - system.gradient)
+            factor = system.factor(last.damping)
+            delta = system.solve(factor, r)
+            predicted = 0.5 * jnp.dot(delta, last.damping * delta - gradient)
+            slope = lambda theta: jax.jvp(residuals, (theta,), (delta,))[1]
+            bend = 0.5 * system.solve(factor, jax.jvp(slope, (theta,), (delta,))[1])
+            small = 2 * jnp.linalg.norm(bend) <= self.acceleration * jnp.linalg.norm(delta)
+            step = delta + jnp.where(small, bend, 0.0)
+            after = 0.5 * jnp.sum(residuals(theta + step) ** 2)
             gain = jnp.where(jnp.isfinite(after) & (predicted > 0), (loss - after) / predicted, -jnp.inf)
             taken = gain > 0
             shrunk = jnp.maximum(last.damping * jnp.maximum(1 / 3, 1 - (2 * gain - 1) ** 3), self.min_damping)
             return _Attempt(
-                theta=jnp.where(taken, theta + delta, theta),
+                theta=jnp.where(taken, theta + step, theta),
                 loss=jnp.where(taken, after, loss),
                 damping=jnp.where(taken, shrunk, jnp.minimum(last.damping * last.growth, most)),
                 growth=jnp.where(taken, 2.0, jnp.minimum(2 * last.growth, 1e3)),

@@ -8,9 +8,11 @@ import optax
 import pytest
 
 from lagrangian_ml.core import Term, loss
+from lagrangian_ml.domains import ArraySource
 from lagrangian_ml.fields import MLP
 from lagrangian_ml.linalg import DampedLeastSquares, symmetric_product
 from lagrangian_ml.optimizers import LevenbergMarquardt, from_optax
+from lagrangian_ml.training import DivergedError, fit
 
 OPTIMIZERS = {
     "adam": lambda: from_optax(optax.adam(1e-2)),
@@ -86,7 +88,24 @@ def test_damped_step_solves_the_augmented_least_squares_problem():
     jacobian, r, mu = jax.random.normal(jax.random.key(0), (20, 8)), jax.random.normal(jax.random.key(1), (20,)), 0.3
     augmented = np.concatenate([jacobian, np.sqrt(mu) * np.eye(8)])
     expected = np.linalg.lstsq(augmented, -np.concatenate([r, np.zeros(8)]))[0]
-    np.testing.assert_allclose(DampedLeastSquares(jacobian, r).step(jnp.asarray(mu)), expected, rtol=1e-10)
+    for space in ("parameters", "batch"):
+        system = DampedLeastSquares(jacobian, space)
+        np.testing.assert_allclose(system.solve(system.factor(jnp.asarray(mu)), r), expected, rtol=1e-10)
+
+
+def test_acceleration_follows_a_curved_valley():
+    """Rosenbrock's valley with steep walls: the corrected steps need far fewer of them."""
+    objective = {"valley": Term(lambda m, s: jnp.stack([1 - m[0], 100 * (m[1] - m[0] ** 2)]))}
+    steps = []
+    for acceleration in (0.0, 0.75):
+        optimizer, model = LevenbergMarquardt(acceleration=acceleration), jnp.asarray([-1.0, 1.0])
+        step = jax.jit(lambda model, state, o=optimizer: o.step(model, state, objective, {"valley": jnp.zeros(1)}))
+        state, taken, value = optimizer.init(model), 0, 1.0
+        while value > 1e-20 and taken < 200:
+            model, state, info = step(model, state)
+            taken, value = taken + 1, info["loss"]
+        steps.append(taken)
+    assert steps[1] < 0.7 * steps[0] < 200
 
 
 def test_a_step_that_cannot_improve_leaves_the_model():
@@ -96,11 +115,21 @@ def test_a_step_that_cannot_improve_leaves_the_model():
     assert (after == model).all() and info["tries"] == 8 and jnp.isfinite(state.damping)
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_jacobian_that_is_not_finite_stops_the_fit(name):
+    objective = {"root": Term(lambda model, s: (model["a"] + jnp.sqrt(model["b"]) + s)[None])}
+    source = ArraySource({"root": jnp.ones(2)})
+    model = {"a": jnp.asarray(1.0), "b": jnp.asarray(0.0)}
+    with pytest.raises(DivergedError, match="step 1 gave values that are not finite"):
+        fit(model, objective, source, OPTIMIZERS[name](), num_steps=3, key=jax.random.key(0))
+
+
 @pytest.mark.parametrize(
     ("make", "culprit"),
     [
         (lambda: LevenbergMarquardt(damping=0.0), "damping=0.0"),
         (lambda: LevenbergMarquardt(max_tries=0), "max_tries=0"),
+        (lambda: LevenbergMarquardt(acceleration=-1.0), "acceleration=-1.0"),
         (lambda: LevenbergMarquardt(space="both"), "'both'"),
     ],
 )
