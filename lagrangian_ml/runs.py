@@ -4,7 +4,6 @@ The run directory's config.yaml alone rebuilds everything; Hydra is not needed f
 `ConfigError`s and come before any training.
 """
 
-import importlib.util
 import sys
 import time
 from collections.abc import Sequence
@@ -84,15 +83,12 @@ def start(config: dict[str, Any], run_dir: str | Path | None = None) -> Path:
     prepared = prepare(config)
     path = _make_directory(config["experiment"], run_dir)
     _header(config, prepared, path)
-    directory = RunDirectory(path)
-    directory.write_text("config.yaml", to_yaml(config))
     try:
-        _run(config, prepared, path, resume=False)
-    except ValueError as error:
-        if directory.records() or Checkpoints(directory.checkpoints).steps():
+        _run(config, prepared, path, to_yaml(config), resume=False)
+    except (ValueError, ArithmeticError, OSError) as error:
+        if RunDirectory(path).config.exists():
             raise
-        directory.config.unlink(missing_ok=True)  # no step was done: the directory may be used again
-        raise ConfigError(str(error)) from error
+        raise ConfigError(str(error)) from error  # no step was done, and the directory may be used again
     return path
 
 
@@ -108,9 +104,7 @@ def resume(path: str | Path, overrides: Sequence[str] = (), *, modules: Sequence
         return directory.path
     prepared = prepare(changed)
     _header(changed, prepared, directory.path)
-    if changed != config:
-        directory.write_text("config.yaml", to_yaml(changed))
-    _run(changed, prepared, directory.path, resume=True)
+    _run(changed, prepared, directory.path, to_yaml(changed) if changed != config else None, resume=True)
     return directory.path
 
 
@@ -133,10 +127,10 @@ def evaluate(path: str | Path, reference: str | Path, *, modules: Sequence[str] 
 def load_run(path: str | Path, *, modules: Sequence[str] = ()) -> Run:
     """The trained model of a run directory, from its newest sound checkpoint. Sets the precision of the run.
 
-    Modules of the user that the run was made with are imported again; installed ones only if named in `modules`.
+    `modules` names the modules of the user that the run was made with; they are imported, so their code is run.
 
     Raises:
-        ConfigError: if the directory is not that of a run, or has no checkpoint yet.
+        ConfigError: if the directory is not that of a run, has no checkpoint yet, or needs a module that is not named.
     """
     directory, config = open_run(path, modules)
     prepared = prepare(config)
@@ -149,13 +143,12 @@ def load_run(path: str | Path, *, modules: Sequence[str] = ()) -> Run:
 
 
 def open_run(path: str | Path, modules: Sequence[str] = ()) -> tuple[RunDirectory, dict[str, Any]]:
-    """A run directory and its configuration. ConfigError if it is none."""
+    """A run directory and its configuration. ConfigError if it is none, or needs a module that is not named."""
     config = read_config(run_config(path))
-    directory = RunDirectory(path)
-    _check_recorded(config.get("modules") or (), modules, directory)
-    targets = Targets(list(dict.fromkeys([*(config.get("modules") or ()), *modules])))
+    _check_modules(config.get("modules") or [], modules)
+    targets = Targets(list(dict.fromkeys(modules)))
     targets.import_modules()
-    return directory, complete(config, [], targets)
+    return RunDirectory(path), complete(config, [], targets)
 
 
 def _with_overrides(config, overrides):
@@ -166,23 +159,20 @@ def _with_overrides(config, overrides):
     return complete(config, values, Targets(config.get("modules") or ())) if values else config
 
 
-def _check_recorded(recorded, named, directory):
-    """ConfigError for a module that a stored configuration names, unless it is the user's own or named again.
+def _check_modules(recorded, named):
+    """ConfigError if a stored configuration needs modules that are not named again: they would be executed.
 
-    A run directory may come from somebody else: what it names must not reach into the libraries installed here.
+    A run directory may come from somebody else, who may also have put a module beside it.
     """
-    for name in recorded:
-        top = str(name).partition(".")[0]
-        if name in named or not top.isidentifier():
-            continue
-        spec = None if top in sys.stdlib_module_names else importlib.util.find_spec(top)
-        if top in sys.stdlib_module_names or (spec and "site-packages" in str(spec.origin)):
-            raise ConfigError(f"this run uses the installed module {name}; if you trust it, add --module {name}.")
-        if spec is None:
-            file = directory.read_json("environment.json").get("modules", {}).get(name, "an unknown file")
-            raise ConfigError(
-                f"this run needs your module {name} (it was {file}): work in its folder, or put that on PYTHONPATH."
-            )
+    if not isinstance(recorded, list) or not all(isinstance(name, str) for name in recorded):
+        raise ConfigError(f"modules={recorded!r} in the stored configuration: expected a list of names.")
+    missing = [name for name in recorded if name not in named]
+    if missing:
+        raise ConfigError(
+            f"this run needs {'the modules' if len(missing) > 1 else 'the module'} {', '.join(missing)}, whose code "
+            f"would be executed; if you trust it, add {' '.join(f'--module {name}' for name in missing)} "
+            f"(in Python modules={[*named, *missing]})."
+        )
 
 
 def _make_directory(experiment, run_dir):
@@ -201,7 +191,7 @@ def _make_directory(experiment, run_dir):
             raise ConfigError(f"the run directory {path} cannot be written: {error.strerror}.") from error
 
 
-def _run(config, prepared, path, *, resume):
+def _run(config, prepared, path, text, *, resume):
     parts = prepared.parts
     about = {"experiment": config["experiment"], "seed": config["seed"], "precision": config["precision"]}
     files = {name: getattr(sys.modules.get(name), "__file__", None) for name in config.get("modules") or ()}
@@ -214,6 +204,7 @@ def _run(config, prepared, path, *, resume):
         mesh=parts.mesh,
         resume=resume,
         about=about | ({"modules": files} if files else {}),
+        config=text,
     )
 
 

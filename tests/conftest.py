@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import pytest
 
-REPOSITORY = Path(__file__).parent.parent
+TESTS = Path(__file__).parent
 
 os.environ.setdefault("MPLBACKEND", "agg")
 jax.config.update("jax_enable_x64", True)
@@ -40,20 +40,23 @@ def strict_dtypes() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def reference_file() -> Callable[[str], Path]:
     """`reference_file("kdv.npz")` is the path of reference data made by others; without them the test is skipped."""
-    folder = Path(os.environ.get("LAGRANGIAN_ML_REFERENCE_DATA", REPOSITORY.parent / "shared" / "data"))
+    folder = os.environ.get("LAGRANGIAN_ML_REFERENCE_DATA")
 
     def find(name: str) -> Path:
-        if not (folder / name).is_file():
-            pytest.skip(f"{name} is not in {folder}; LAGRANGIAN_ML_REFERENCE_DATA names the folder of reference data.")
-        return folder / name
+        if not folder:
+            pytest.skip("LAGRANGIAN_ML_REFERENCE_DATA, the folder of reference data, is not set.")
+        if not (Path(folder) / name).is_file():
+            pytest.skip(f"{name} is not in LAGRANGIAN_ML_REFERENCE_DATA={folder}.")
+        return Path(folder) / name
 
     return find
 
 
 @pytest.fixture(scope="session")
 def cached_environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment for child processes that run the same programs again: they share what XLA compiled.
+    """An environment for child processes: they find the shared parts of tests, and share what XLA compiled.
 
     The cache lives as long as the session of one worker. A file torn by `kill -9` costs a warning and a compilation.
     """
-    return {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("xla"))}
+    paths = os.pathsep.join(map(str, (TESTS, TESTS / "training", TESTS.parent)))
+    return {**os.environ, "PYTHONPATH": paths, "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("xla"))}

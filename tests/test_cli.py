@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,15 +18,16 @@ from lagrangian_ml import load_run
 from lagrangian_ml.cli import main
 from lagrangian_ml.config import ConfigError, read_config
 from lagrangian_ml.equations.diffusion import DecayingSines
+from lagrangian_ml.training import Checkpoints, RunDirectory, record
 
 TESTS = Path(__file__).parent
-TOY = ["experiment=toy", "--config-dir", str(TESTS / "toy_configs"), "--module", "toy_parts"]
+MODULE = ["--module", "toy_parts"]
+TOY = ["experiment=toy", "--config-dir", str(TESTS / "toy_configs"), *MODULE]
 
 
 @pytest.fixture(autouse=True)
-def toy_module(monkeypatch):
-    """The toy module can be imported; the precision that a command sets ends with the test."""
-    monkeypatch.syspath_prepend(str(TESTS))
+def restored_precision():
+    """The precision that a command sets ends with the test."""
     yield
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_default_matmul_precision", None)
@@ -35,19 +37,16 @@ def toy_module(monkeypatch):
 def finished(tmp_path_factory):
     """A finished run of the toy problem; tests only read it."""
     path = tmp_path_factory.mktemp("runs") / "toy"
-    sys.path.insert(0, str(TESTS))
-    try:
-        assert main(["run", *TOY, "--run-dir", str(path)]) == 0
-    finally:
-        sys.path.remove(str(TESTS))
+    assert main(["run", *TOY, "--run-dir", str(path)]) == 0
     return path
 
 
 def command(*arguments, cached_environ, **kwargs):
     """A process of its own."""
-    environ = {**cached_environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
     words = [sys.executable, "-m", "lagrangian_ml", *map(str, arguments)]
-    return subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
+    return subprocess.Popen(
+        words, env=cached_environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs
+    )
 
 
 def mistake(capsys, *arguments):
@@ -145,8 +144,8 @@ def test_config_prints_what_reproduces_a_run(finished, capsys, tmp_path):
     printed = capsys.readouterr().out
     assert printed == (finished / "config.yaml").read_text()
     (tmp_path / "config.yaml").write_text(printed)  # a run directory of nothing but its config
-    assert main(["resume", str(tmp_path)]) == 0
-    again, model = load_run(tmp_path).model, load_run(finished).model
+    assert main(["resume", str(tmp_path), *MODULE]) == 0
+    again, model = (load_run(path, modules=["toy_parts"]).model for path in (tmp_path, finished))
     assert jnp.array_equal(again.network.layers[0].weight, model.network.layers[0].weight)
 
 
@@ -154,18 +153,18 @@ def test_resume_of_a_finished_run_says_so_and_may_extend_it(tmp_path, capsys):
     path = tmp_path / "run"
     assert main(["run", *TOY, "--run-dir", str(path)]) == 0
     capsys.readouterr()
-    assert main(["resume", str(path)]) == 0
+    assert main(["resume", str(path), *MODULE]) == 0
     assert "is finished: 6 steps" in capsys.readouterr().out
-    assert "trainer.num_steps=2" in mistake(capsys, "resume", path, "trainer.num_steps=2")
-    assert "only trainer" in mistake(capsys, "resume", path, "seed=3")
-    assert "'num_steps'" in mistake(capsys, "resume", path, "trainer.num_step=3")
-    assert main(["resume", str(path), "trainer.num_steps=9"]) == 0
+    assert "trainer.num_steps=2" in mistake(capsys, "resume", path, *MODULE, "trainer.num_steps=2")
+    assert "only trainer" in mistake(capsys, "resume", path, *MODULE, "seed=3")
+    assert "'num_steps'" in mistake(capsys, "resume", path, *MODULE, "trainer.num_step=3")
+    assert main(["resume", str(path), *MODULE, "trainer.num_steps=9"]) == 0
     assert json.loads((path / "summary.json").read_text())["steps"] == 9
     assert read_config(path / "config.yaml")["trainer"]["num_steps"] == 9
 
 
 def test_diverging_runs_fail_with_code_1(tmp_path, capsys):
-    code = main(["run", *TOY, "method.poison=inf", "--run-dir", str(tmp_path / "run")])
+    code = main(["run", *TOY, "method.poison=1e200", "--run-dir", str(tmp_path / "run")])
     assert code == 1 and "step 1" in capsys.readouterr().err
     assert (tmp_path / "run" / "STATUS").read_text().startswith("failed")
 
@@ -180,7 +179,7 @@ def test_what_the_first_step_refuses_is_a_mistake_too(tmp_path, capsys):
 
 
 def test_load_run_gives_the_model_back(finished):
-    run = load_run(finished)
+    run = load_run(finished, modules=["toy_parts"])
     x = jnp.linspace(0.0, 1.0, 5)
     values = run.predict(0.5, x)
     assert values.shape == (5, 1) and jnp.allclose(values, run.predict(jnp.full(5, 0.5), x[:, None]), rtol=0, atol=0)
@@ -207,10 +206,10 @@ def test_evaluate_reads_grids_and_scattered_points(finished, tmp_path, capsys, m
     }[layout]
     np.savez(tmp_path / "truth.npz", **arrays)
     monkeypatch.setenv("LAGRANGIAN_ML_REFERENCE_DATA", str(tmp_path))
-    assert main(["evaluate", str(finished), "--reference", "truth"]) == 0
+    assert main(["evaluate", str(finished), "--reference", "truth", *MODULE]) == 0
     printed = capsys.readouterr().out
     found = json.loads((finished / "evaluation.json").read_text())
-    prediction = load_run(finished).predict(tt, xx)
+    prediction = load_run(finished, modules=["toy_parts"]).predict(tt, xx)
     expected = np.linalg.norm(np.asarray(prediction) - u.reshape(-1, 1)) / np.linalg.norm(u)
     assert np.isclose(found["errors"]["relative_l2"], expected, rtol=1e-12) and found["num_points"] == 12
     assert "relative L2" in printed and "max" in printed
@@ -240,7 +239,7 @@ GRID = {"t": np.linspace(0, 1, 3), "x": np.linspace(0, 1, 4), "u": np.ones((3, 4
 def test_unusable_references_are_told_apart(finished, tmp_path, capsys, arrays, words):
     kept = {name: array for name, array in (GRID | arrays).items() if array is not None}
     np.savez(tmp_path / "truth.npz", **kept)
-    message = mistake(capsys, "evaluate", finished, "--reference", tmp_path / "truth.npz")
+    message = mistake(capsys, "evaluate", finished, "--reference", tmp_path / "truth.npz", *MODULE)
     assert "truth.npz" in message or "--reference" in message
     assert all(word in message for word in words), message
 
@@ -249,28 +248,70 @@ def test_unusable_references_are_told_apart(finished, tmp_path, capsys, arrays, 
 def test_unreadable_references(finished, tmp_path, capsys, content):
     if content is not None:
         (tmp_path / "truth.npz").write_bytes(content)
-    assert "truth.npz" in mistake(capsys, "evaluate", finished, "--reference", tmp_path / "truth.npz")
+    assert "truth.npz" in mistake(capsys, "evaluate", finished, "--reference", tmp_path / "truth.npz", *MODULE)
 
 
-def test_recorded_modules_of_the_libraries_must_be_named_again(finished, tmp_path, capsys):
+def test_modules_of_a_run_must_be_named_again(finished, tmp_path, capsys, monkeypatch):
+    """Whoever opens a run of somebody else executes no code by that."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "evil.py").write_text("raise SystemExit('executed')")
     text = (finished / "config.yaml").read_text()
-    for name, words in {"subprocess": "if you trust it", "nowhere_at_all": "needs your module"}.items():
+    for name in ("evil", "subprocess", "yaml", "nowhere_at_all"):
         (tmp_path / "config.yaml").write_text(text.replace("toy_parts\n", f"{name}\n", 1))
-        assert words in mistake(capsys, "resume", tmp_path)
+        for words in (["resume", tmp_path], ["evaluate", tmp_path, "--reference", __file__]):
+            assert f"needs the module {name}" in (message := mistake(capsys, *words)) and f"--module {name}" in message
+    assert "no module 'nowhere_at_all'" in mistake(capsys, "resume", tmp_path, "--module", "nowhere_at_all")
+    with pytest.raises(ConfigError, match=r"modules=\['toy_parts'\]"):
+        load_run(finished)
+    (tmp_path / "config.yaml").write_text(text.replace("modules:\n- toy_parts\n", "modules: evil\n"))
+    assert "list of names" in mistake(capsys, "resume", tmp_path)
+
+
+def test_a_run_that_is_active_keeps_its_config(finished, tmp_path, capsys):
+    run = RunDirectory(tmp_path / "run")
+    shutil.copytree(finished, run.path)
+    with run.locked(), RunDirectory(tmp_path / "new").locked():
+        assert main(["resume", str(run.path), *MODULE, "trainer.num_steps=50"]) == 1
+        assert "in use" in capsys.readouterr().err
+        assert main(["run", *TOY, "--run-dir", str(tmp_path / "new")]) == 1
+    assert run.config.read_text() == (finished / "config.yaml").read_text()
+    assert not (tmp_path / "new" / "config.yaml").exists()
+
+
+@pytest.mark.parametrize("name, code", [("config.yaml", 2), ("summary.json", 1)])
+def test_what_a_run_cannot_do_without_must_be_written(tmp_path, capsys, monkeypatch, name, code):
+    def full(path, text):
+        if path.name == name:
+            raise OSError(28, "No space left on device")
+        write_atomically(path, text)
+
+    write_atomically = record.write_atomically
+    monkeypatch.setattr(record, "write_atomically", full)
+    assert main(["run", *TOY, "--run-dir", str(tmp_path / "run")]) == code
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert name in message and "No space left" in message and "make room" in message
+    assert bool(Checkpoints(tmp_path / "run" / "checkpoints").steps()) == (code == 1)
+    monkeypatch.undo()
+    again = (
+        ["run", *TOY, "--run-dir", str(tmp_path / "run")] if code == 2 else ["resume", str(tmp_path / "run"), *MODULE]
+    )
+    assert main(again) == 0 and json.loads((tmp_path / "run" / "summary.json").read_text())["steps"] == 6
 
 
 def test_damaged_configs_of_runs_are_mistakes(finished, tmp_path, capsys):
     text = (finished / "config.yaml").read_text()
     for old, new in {"lagrangian_ml.fields.mlp.MLP": "os.system", "depth": "dept", "width: 8": "width: wide"}.items():
         (tmp_path / "config.yaml").write_text(text.replace(old, new, 1))
-        assert "model" in mistake(capsys, "resume", tmp_path)
+        assert "model" in mistake(capsys, "resume", tmp_path, *MODULE)
 
 
 def test_list_and_help(capsys):
     assert main(["list"]) == 0 and "burgers_pinn" in capsys.readouterr().out
     assert main(["list", "optimizer"]) == 0 and "adam" in capsys.readouterr().out
     assert main([]) == main(["--help"]) == main(["help", "run"]) == 0
-    assert "experiment=burgers_pinn" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "experiment=burgers_pinn" in printed and "generate" not in printed  # as long as it has no recipes
     with pytest.raises(SystemExit) as stop:
         main(["sweep", "--help"])
     assert stop.value.code == 0 and "seed=0,1,2" in capsys.readouterr().out
@@ -283,9 +324,9 @@ def test_doctor_finds_this_machine_healthy(capsys, monkeypatch, tmp_path):
     assert all(word in printed for word in ("devices", "float64", "experiments", "can be written"))
 
 
-def test_sweep_goes_on_past_failing_jobs(tmp_path, monkeypatch, capsys):
+def test_sweep_goes_on_past_failing_jobs(tmp_path, monkeypatch, capsys, cached_environ):
     """Two jobs are mistakes seen at once, one fails when it is built, one runs."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), str(TESTS.parent)]))
+    monkeypatch.setenv("PYTHONPATH", cached_environ["PYTHONPATH"])
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     out = tmp_path / "sweep"
     words = ["trainer.num_steps=1", "model.width=-1,8", "seed=a,0", "--run-dir", str(out)]
@@ -295,8 +336,30 @@ def test_sweep_goes_on_past_failing_jobs(tmp_path, monkeypatch, capsys):
     assert [record["status"] for record in records] == ["mistake", "mistake", "mistake", "finished"]
     assert "seed=a" in records[0]["message"] and "model.width=-1" in records[1]["message"]
     assert records[3]["errors"]["relative_l2"] > 0 and records[3]["seconds"] > 0
+    assert Path(f"{records[3]['directory']}.log").is_file()
     lines = printed.strip().splitlines()
     assert lines[-1] == str(out) and "model.width=8 seed=0" in lines[-2] and "finished" in lines[-2]
+
+
+def await_record(job, path):
+    """Return when the run at the path has written its first record."""
+    deadline = time.monotonic() + 120
+    while not (path / "metrics.jsonl").exists() or not (path / "metrics.jsonl").stat().st_size:
+        assert job.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_ctrl_c_reaches_the_job_of_a_sweep_once(tmp_path, cached_environ):
+    """A terminal sends it to the whole group of processes; the job must still save its state."""
+    words = ["sweep", *TOY, "trainer.num_steps=1000000", "seed=0,1", "optimizer.b1=0.5", "--run-dir", tmp_path / "out"]
+    sweep = command(*words, cached_environ=cached_environ, cwd=tmp_path, start_new_session=True)
+    path = tmp_path / "out" / "000_seed=0"
+    await_record(sweep, path)
+    os.killpg(sweep.pid, signal.SIGINT)
+    sweep.communicate(timeout=60)
+    records = json.loads((tmp_path / "out" / "sweep.json").read_text())
+    assert sweep.returncode == 130 and [record.get("status") for record in records] == ["interrupted", None]
+    assert (path / "STATUS").read_text().startswith("interrupted") and Checkpoints(path / "checkpoints").steps()
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -304,10 +367,7 @@ def test_signals_end_a_run_so_that_it_can_be_resumed(tmp_path, cached_environ, n
     path = tmp_path / "run"
     words = ["run", *TOY, "trainer.num_steps=1000000", "--run-dir", path]
     job = command(*words, cached_environ=cached_environ, cwd=tmp_path)
-    deadline = time.monotonic() + 120
-    while not (path / "metrics.jsonl").exists() or not (path / "metrics.jsonl").stat().st_size:
-        assert job.poll() is None and time.monotonic() < deadline
-        time.sleep(0.1)
+    await_record(job, path)
     job.send_signal(number)
     job.communicate(timeout=60)
     assert job.returncode == code and (path / "STATUS").read_text().startswith("interrupted")

@@ -35,9 +35,8 @@ def composed(choices, folders):
 
 
 @pytest.fixture(autouse=True)
-def toy_module(monkeypatch):
-    """The toy module can be imported, and what Hydra composed once (0.2 s) is not composed again."""
-    monkeypatch.syspath_prepend(str(TESTS))
+def composed_once(monkeypatch):
+    """What Hydra composed once (0.2 s) is not composed again."""
     again = lambda choices, folders: copy.deepcopy(composed(tuple(choices), tuple(folders)))
     monkeypatch.setattr("lagrangian_ml.config.compose._compose", again)
 
@@ -155,6 +154,9 @@ def test_free_mappings_take_new_keys():
         ("experiment.x=1", ["experiment"]),
         ("problem.horizon=${nowhere.x}", ["reference", "nowhere"]),
         ("method.shape.sizes.7=1", ["list", "0 … 1"]),
+        ("problem.horizon=${oc.env:HOME}", ["problem.horizon=${oc.env:HOME}", "not allowed"]),
+        ("method.shape.label='at ${oc.${seed}:x}'", ["method.shape.label", "not allowed"]),
+        ("method.shape.named={a: '${oc.env:HOME}'}", ["method.shape.named.a", "not allowed"]),
     ],
 )
 def test_unknown_keys_name_the_nearest(override, words):
@@ -173,7 +175,10 @@ def test_unknown_keys_name_the_nearest(override, words):
         ("problem.equation.diffusivity=thick", "a number"),
         ("problem.equation=3", "a node"),
         ("problem.horizon=[1,2]", "a number"),
-        ("problem.horizon=nan", "a number"),
+        ("problem.horizon=nan", "a number that is finite"),
+        ("problem.horizon=inf", "a number that is finite"),
+        ("method.shape.scale=-inf", "a number that is finite"),
+        ("method.shape.offsets=[1,inf]", "a list [a number]"),
         ("method.shape.law=sobl", "one of uniform, sobol"),
         ("method.shape.sizes=3", "a list"),
         ("method.shape.sizes=[1,a]", "a list [an integer]"),
@@ -193,6 +198,17 @@ def test_wrong_types_name_key_value_and_what_is_expected(override, expected):
 
 def test_types_behind_references_are_checked():
     assert "trainer.num_steps" in refused("trainer.num_steps=${problem.horizon}", "problem.horizon=1.5")
+
+
+def test_a_key_behind_a_reference_is_named():
+    message = refused("method.observations.noise=0.05", experiment="burgers_inverse")
+    assert "set dataset.noise instead" in message
+
+
+def test_stored_configurations_call_nothing_either():
+    stored = load() | {"seed": "${oc.env:HOME}"}
+    with pytest.raises(ConfigError, match="^seed=.*not allowed"):
+        complete(stored, [], Targets(["toy_parts"]))
 
 
 def test_integral_numbers_become_what_the_annotation_asks_for():
@@ -314,6 +330,7 @@ def test_objects_are_built_with_keys_of_their_paths():
         ("problem.equation.diffusivity=-1", ["problem.equation", "diffusivity=-1"]),
         ("trainer.num_steps=0", ["trainer.num_steps=0"]),
         ("mesh.batch=999", ["mesh.batch=999"]),
+        ("dataset={_target_: toy_parts.reciprocal, scale: 0}", ["dataset: ZeroDivisionError", "out of range"]),
     ],
 )
 def test_what_a_constructor_refuses_names_the_node(override, words):
@@ -422,6 +439,10 @@ def test_conversion(value, hint, result):
 def test_conversion_refuses(value, hint):
     with pytest.raises(Mismatch):
         convert(value, hint)
+
+
+def test_a_default_may_be_infinite():
+    assert convert(inf, float, inf) == inf
 
 
 def test_objects_become_nodes_only_if_their_arguments_can_be_read_back():

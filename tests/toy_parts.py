@@ -93,5 +93,9 @@ def regression(
     )
 
 
+def reciprocal(scale: float) -> float:
+    return 1 / scale
+
+
 def anything(**options):
     return options

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command, options = parsed
     formatting = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
-    if getattr(options, "module", None) or command in ("resume", "evaluate"):
+    if getattr(options, "module", None):
         sys.path.append(os.getcwd())  # the user's own modules; last, so that they hide nothing
     try:
         return globals()[f"_{command}"](options)

@@ -3,10 +3,7 @@
 import os
 import platform
 import tempfile
-from importlib import metadata
 from pathlib import Path
-
-PACKAGES = ("lagrangian-ml", "jax", "jaxlib", "equinox", "optax", "orbax-checkpoint", "hydra-core", "numpy")
 
 
 def doctor() -> int:
@@ -32,13 +29,11 @@ def doctor() -> int:
 
 
 def _versions():
-    found = []
-    for package in PACKAGES:
-        try:
-            found.append(f"{package} {metadata.version(package)}")
-        except metadata.PackageNotFoundError:
-            found.append(f"{package} (not installed as a package)")
-    return ", ".join(found)
+    from ..training.record import environment
+
+    found = environment()
+    names = [f"{name} {version}" for name, version in found["versions"].items() if name != "python"]
+    return ", ".join(names + ([f"commit {found['commit']}"] if found["commit"] else []))
 
 
 def _configs():
@@ -51,9 +46,11 @@ def _configs():
 def _devices():
     import jax
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    kinds = ", ".join(sorted({device.device_kind for device in jax.devices()}))
-    return f"{jax.device_count()} × {kinds} ({jax.default_backend()}), {jax.process_count()} process, {cores} CPU cores"
+    from ..training.record import environment
+
+    found = environment()
+    kinds = f"{len(found['devices'])} × {', '.join(sorted(set(found['devices'])))} ({jax.default_backend()})"
+    return f"{kinds}, {jax.process_count()} process, {found['cores']} CPU cores"
 
 
 def _arithmetic(precision):

@@ -29,6 +29,9 @@ SUMMARIES = {
 }
 
 
+COMMANDS = [name for name in SUMMARIES if name != "generate"]  # which data_gen has no recipes for yet
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose complaint is one message, with the nearest option."""
 
@@ -41,7 +44,7 @@ class Parser(argparse.ArgumentParser):
 
 def overview() -> str:
     """The help of the command itself."""
-    lines = "\n".join(f"  {name:<10}{summary}" for name, summary in SUMMARIES.items())
+    lines = "\n".join(f"  {name:<10}{SUMMARIES[name]}" for name in COMMANDS)
     return (
         f"usage: {NAME} COMMAND [OVERRIDE …] [OPTION …]\n\nDifferentiable physics and neural PDE solvers in JAX.\n\n"
         f"commands:\n{lines}\n\n{OVERRIDES}\n\nHelp on a command: {NAME} COMMAND --help\n"
@@ -75,13 +78,12 @@ def parser_of(command: str) -> Parser:
             "--config-dir", action="append", default=[], metavar="DIR", help="a folder with configs of your own"
         )
     if command in ("run", "config", "sweep", "resume", "evaluate"):
-        parser.add_argument(
-            "--module", action="append", default=[], metavar="NAME", help="a Python module of your own, for _target_"
-        )
+        parser.add_argument("--module", action="append", default=[], metavar="NAME", help=_MODULE)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 
+_MODULE = "a Python module of your own, for _target_; name those of a run again to resume or evaluate it"
 _REFERENCE = (
     "a grid (x or x, y, …; t; u as (t, x, …[, c])) or scattered points (x (n, d), t (n,), u (n, c)); "
     "a bare name is also looked for in $LAGRANGIAN_ML_REFERENCE_DATA"
@@ -104,8 +106,7 @@ def parse(arguments: list[str]) -> tuple[str, argparse.Namespace] | None:
         return None
     if command not in SUMMARIES:
         sys.stderr.write(
-            f"{NAME}: error: {command} is not a command.{nearest(command, SUMMARIES)} "
-            f"Commands: {', '.join(SUMMARIES)}.\n"
+            f"{NAME}: error: {command} is not a command.{nearest(command, COMMANDS)} Commands: {', '.join(COMMANDS)}.\n"
         )
         sys.exit(2)
     os.environ.setdefault("COLUMNS", "110")  # argparse wraps its help at 80 otherwise where there is no terminal

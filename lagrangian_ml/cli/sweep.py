@@ -24,7 +24,7 @@ ENDINGS = {0: "finished", 2: "mistake", 130: "interrupted", 143: "interrupted"}
 
 
 def sweep(options: Any) -> int:
-    """Run all jobs; returns 0 if every one finished, 1 if one failed, 130 or 143 after a signal."""
+    """Run all jobs; returns 0 if every one finished, 1 if one failed, 128 + its number after a signal."""
     environment = dict(os.environ)
     os.environ["JAX_PLATFORMS"] = "cpu"  # this process only reads configurations: accelerators are the jobs'
     jobs = expand(options.overrides)
@@ -92,21 +92,11 @@ def _run_job(record, problem, options, environment) -> int:
     command = [sys.executable, "-m", "lagrangian_ml", "run", *record["overrides"], "--run-dir", record["directory"]]
     command += [word for folder in options.config_dir for word in ("--config-dir", str(Path(folder).resolve()))]
     command += [word for module in options.module for word in ("--module", module)]
-    began, stopped = time.perf_counter(), 0
-    log = Path(record["directory"]).with_suffix(".log")
+    began, log = time.perf_counter(), Path(f"{record['directory']}.log")
     with open(log, "w", encoding="utf-8") as output:
-        job = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
-        before = signal.signal(signal.SIGTERM, lambda number, frame: _raise_stop())
-        try:
-            code = job.wait()
-        except (KeyboardInterrupt, _Stop) as stop:  # the job saves its state, as after a signal of its own
-            stopped = 143 if isinstance(stop, _Stop) else 130
-            job.send_signal(signal.SIGTERM)
-            code = job.wait()
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        code, stopped = _wait(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
     seconds = time.perf_counter() - began
-    status = "interrupted" if stopped else ENDINGS.get(code, "failed")
+    status = ENDINGS.get(code, "interrupted" if stopped else "failed")
     record.update(status=status, exit_code=code, seconds=seconds)
     if code == 0:
         record["errors"] = json.loads((Path(record["directory"]) / "summary.json").read_text())["errors"]
@@ -116,12 +106,30 @@ def _run_job(record, problem, options, environment) -> int:
     return stopped
 
 
-class _Stop(Exception):
-    pass
+def _wait(command, **options):
+    """(exit code of the job, 128 + the number of the first signal or 0).
 
+    The job has a session of its own: Ctrl-C in a terminal, which reaches a whole group of processes, comes to it once,
+    from here, and it saves its state.
+    """
+    received: list[int] = []
+    job: subprocess.Popen | None = None
 
-def _raise_stop():
-    raise _Stop
+    def forward(number, frame):
+        received.append(number)
+        if job is not None:
+            job.terminate()
+
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, forward) for number in numbers}
+    try:
+        job = subprocess.Popen(command, start_new_session=True, **options)
+        if received:  # while it was started
+            job.terminate()
+        return job.wait(), 128 + received[0] if received else 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _make_folder(options):

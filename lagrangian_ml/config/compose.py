@@ -163,12 +163,31 @@ def _index(here, segment, key):
 
 
 def _resolve(tree):
+    _refuse_calls(tree)
     try:
         resolved = OmegaConf.to_container(OmegaConf.create(tree), resolve=True)
     except OmegaConfBaseException as error:
         raise ConfigError(f"a reference cannot be resolved: {str(error).splitlines()[0]}") from error
     assert isinstance(resolved, dict)
     return {str(name): value for name, value in resolved.items()}
+
+
+def _refuse_calls(value, where=""):
+    """ConfigError for `${name:…}`, which calls a resolver of OmegaConf, such as one that reads the environment."""
+    if isinstance(value, str) and _has_call(value):
+        raise ConfigError(f"{where}={value}: ${{name:…}} is not allowed; refer to a key, such as ${{problem.horizon}}.")
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in items:
+        _refuse_calls(item, f"{where}.{name}" if where else str(name))
+
+
+def _has_call(text):
+    depth = 0  # of references, which may stand in one another
+    for position, sign in enumerate(text):
+        depth += text.startswith("${", position) - (sign == "}" and depth > 0)
+        if sign == ":" and depth:
+            return True
+    return False
 
 
 def to_yaml(tree: dict) -> str:

@@ -22,7 +22,7 @@ from .signatures import read_signature
 from .targets import Targets
 from .types import NONE_GIVEN, is_array, is_node, mentions
 
-MISTAKES = (ValueError, TypeError, OSError)  # what a constructor raises for arguments that it cannot take
+MISTAKES = (ValueError, TypeError, ArithmeticError, OSError)  # what constructors raise for bad arguments
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ def call(function: Callable, where: str, *args: Any, **kwargs: Any) -> Any:
         raise
     except MISTAKES as error:
         told = str(error) or type(error).__name__
+        if isinstance(error, ArithmeticError):
+            told = f"{type(error).__name__}: {error}; a number is out of range"
         names = {*kwargs, *getattr(function, "keywords", ())}
         if told.partition("=")[0].partition(".")[0] in names:  # a constructor names its argument
             told = f"{where}.{told}"

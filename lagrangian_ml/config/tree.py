@@ -4,6 +4,7 @@ A tree is plain dictionaries, lists and scalars. `fill` completes it, `assign` p
 both refuse unknown keys at any depth, with the nearest valid name, and values of the wrong type.
 """
 
+import re
 from typing import Any
 
 from .errors import ConfigError, listing, nearest
@@ -156,11 +157,18 @@ def assign(tree: dict, path: str, value: Any, targets: Targets) -> None:
         if child is None and parameter is not None and mentions(parameter.hint, MAPPINGS):
             child = here[key] = {}
         if not isinstance(child, (dict, list)):
-            shown = "not set" if child is None else f"the value {child!r}"
-            raise ConfigError(f"{path}: {where} is {shown}, so it has no keys of its own.")
+            raise ConfigError(_no_keys(path, where, child))
         here = child
     key, parameter = _step(here, last, where, targets)
     here[key] = value if parameter is None else checked(value, parameter, path)
+
+
+def _no_keys(path, where, child):
+    reference = re.fullmatch(r"\$\{([A-Za-z_][\w.]*)\}", child) if isinstance(child, str) else None
+    if reference:
+        return f"{path}: {where} is {child}, so set {reference[1]}{path[len(where) :]} instead."
+    shown = "not set" if child is None else f"the value {child!r}"
+    return f"{path}: {where} is {shown}, so it has no keys of its own."
 
 
 def _step(here, segment, where, targets):

@@ -37,8 +37,10 @@ def convert(value: Any, hint: Any, default: Any = NONE_GIVEN) -> Any:
     if hint is NONE_GIVEN or hint is Any:
         known = type(default) in (bool, int, float, str)
         return convert(value, type(default)) if known else value
-    if default is None and value is None:
-        return None
+    if (
+        value is default is None or type(value) is type(default) is float and value == default
+    ):  # a default may be infinite
+        return value
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
         return convert(value, arguments[0])
@@ -121,11 +123,13 @@ def _is_number(value):
 
 
 def _is_numeric(value):
-    return all(map(_is_numeric, value)) if isinstance(value, list) else _is_number(value)
+    return all(map(_is_numeric, value)) if isinstance(value, list) else _is_number(value) and math.isfinite(value)
 
 
 def _float(value):
-    return float(_need(value, _is_number(value) and not math.isnan(value), float))
+    if not _is_number(value) or not math.isfinite(value):
+        raise Mismatch("a number" if not _is_number(value) else "a number that is finite")
+    return float(value)
 
 
 def _int(value):
@@ -136,7 +140,7 @@ _SCALARS = {
     bool: lambda value: _need(value, isinstance(value, bool), bool),
     int: _int,
     float: _float,
-    complex: lambda value: _need(value, _is_number(value), float),
+    complex: _float,
     str: lambda value: _need(value, isinstance(value, str), str),
     None: lambda value: _need(value, value is None, None),
     type(None): lambda value: _need(value, value is None, None),

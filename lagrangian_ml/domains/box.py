@@ -7,15 +7,12 @@ along the whole boundary, but not smooth at corners, where second derivatives ar
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from .region import Domain, Region, pick
-
-Side = Literal["lower", "upper"]
+from .region import Domain, Region, Side, pick
 
 
 class Box(Domain):

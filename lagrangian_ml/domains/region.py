@@ -6,7 +6,7 @@ several unit points to one place and say by `keeps` which of them counts; draws 
 """
 
 import abc
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from .sobol import Law, unit_points
+
+Side = Literal["lower", "upper"]
 
 
 class Sampled(eqx.Module):
@@ -71,6 +73,13 @@ class Domain(Sampled):
     @property
     def dim(self) -> int:
         return len(self.bounds[0])
+
+    def face(self, axis: int, side: Side) -> "Region":
+        """The face across an axis of a box; ValueError for every other domain, and for an axis that does not exist."""
+        raise ValueError(
+            f"{type(self).__name__} has no face ({axis}, {side!r}): only a Box has faces, and Periodic conditions need "
+            "two of them."
+        )
 
     def sample(self, n: int, *, key: Key[Array, ""], law: Law = "uniform") -> Float[Array, "n d"]:
         """n points of the domain, uniform in volume; law "uniform", "sobol" (scrambled) or "grid"."""

@@ -108,20 +108,20 @@ def collocation(
     num_initial: int = 256,
     num_boundary: int = 256,
     law: Law = "sobol",
-    resample_every: int | None = 25,
+    resample_every: int = 25,
     adaptive: ResidualAdaptive | None = None,
 ) -> Collocation:
     """Collocation points of the problem; `num_boundary` counts on each condition. Balanced best for powers of two.
 
     Samples: "equation" and "initial" are `Point`s, "boundary" is a tuple of one `BoundaryPoint` for each condition.
-    Raises ValueError for an unknown law or a number below 1.
+    Raises ValueError for an unknown law, a number below 1, or a periodic axis that the domain does not have.
     """
     if law not in LAWS:
         raise ValueError(f"law={law!r} is unknown; choose one of {', '.join(LAWS)}.")
     for name, num in {"num_points": num_points, "num_initial": num_initial, "num_boundary": num_boundary}.items():
         if num < 1:
             raise ValueError(f"{name}={num}: a source draws at least 1 point for a term.")
-    if resample_every is not None and resample_every < 0:
+    if resample_every < 0:
         raise ValueError(f"resample_every={resample_every} must be a number of steps; 0 keeps the first points.")
     domain, horizon = problem.domain, problem.horizon
     samplers: dict[str, Callable] = {"equation": Interior(domain, num_points, horizon, law)}
@@ -130,17 +130,18 @@ def collocation(
     if problem.boundary:
         regions, shifts = zip(*(_region_and_shift(domain, condition) for condition in problem.boundary), strict=True)
         samplers["boundary"] = OnBoundary(regions, shifts, num_boundary, horizon, law)
-    return Collocation(tuple(samplers.items()), resample_every or 0, adaptive)
+    return Collocation(tuple(samplers.items()), resample_every, adaptive)
 
 
 def _region_and_shift(domain, condition):
     if not isinstance(condition, Periodic):
         return condition.region, None
+    face = domain.face(condition.axis, "lower")
     lower, upper = domain.bounds
     shift = tuple(
         b - a if axis == condition.axis else 0.0 for axis, (a, b) in enumerate(zip(lower, upper, strict=True))
     )
-    return domain.face(condition.axis, "lower"), shift
+    return face, shift
 
 
 class ArraySource(eqx.Module):

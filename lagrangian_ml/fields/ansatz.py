@@ -82,8 +82,12 @@ def hard_constraints(
         symmetry: the parity of N about the box's centre, by space axis, such as {0: "odd"}. It is u's own parity
             if the initial and boundary values have it too.
         key: draws the network's parameters.
+
+    Raises:
+        ValueError: if an axis of `symmetry` or of a periodic condition does not exist.
     """
-    periodic = frozenset(condition.axis for condition in problem.boundary if isinstance(condition, Periodic))
+    periodic = _periodic_axes(problem)
+    _check_symmetry(symmetry or {}, problem.domain.dim)
     network = _network(problem, model, periodic, num_harmonics, symmetry or {}, key)
     sides, others = _sides(problem.boundary)
     initial = problem.initial if _is_compatible(problem, periodic, sides) else None
@@ -96,6 +100,20 @@ def hard_constraints(
 def soft_constraints(problem: Problem, model: Callable[..., Callable] = MLP, *, key: Key[Array, ""]) -> Field:
     """The network alone on rescaled inputs: every condition is left to a soft term."""
     return _network(problem, model, frozenset(), 1, {}, key)
+
+
+def _periodic_axes(problem):
+    axes = frozenset(condition.axis for condition in problem.boundary if isinstance(condition, Periodic))
+    for axis in axes:
+        problem.domain.face(axis, "lower")  # ValueError if there is none
+    return axes
+
+
+def _check_symmetry(symmetry, dim):
+    for axis in symmetry:
+        if not 0 <= axis < dim:
+            allowed = ", ".join(map(str, range(dim)))
+            raise ValueError(f"symmetry={dict(symmetry)}: {axis} is no space axis of this problem; allowed: {allowed}.")
 
 
 def _network(problem, model, periodic, num_harmonics, symmetry, key):

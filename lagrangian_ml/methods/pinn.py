@@ -15,7 +15,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ..core import Equation, Field, Objective, Point, Problem, Samples, Source, Term
+from ..core import Equation, Field, Fixed, Objective, Point, Problem, Samples, Source, Term
 from ..domains import ArraySource, JoinedSource, boundary_residual, collocation
 from ..fields import MLP, hard_constraints
 from ..jets import PointJet, point_jet
@@ -24,10 +24,21 @@ from ..training import Task
 
 
 class PINN(eqx.Module):
-    """A field and the equation that it is to satisfy; coefficients that are arrays are trained with the field."""
+    """A field and the equation that it is to satisfy, whose coefficients are fixed but for those in `learned`."""
 
     field: Field
-    equation: Equation
+    stated: Fixed
+    learned: dict[str, Array]
+
+    def __init__(self, field: Field, equation: Equation, learned: Mapping[str, Array] | None = None):
+        self.field, self.stated, self.learned = field, Fixed(equation), dict(learned or {})
+
+    @property
+    def equation(self) -> Equation:
+        equation = self.stated.value
+        for name, value in self.learned.items():
+            equation = eqx.tree_at(lambda equation, name=name: getattr(equation, name), equation, value)
+        return equation
 
     def __call__(self, *point: Array) -> Float[Array, " c"]:
         return self.field(*point)
@@ -83,32 +94,36 @@ def pinn(
         ValueError: for a weight of a term or a coefficient that does not exist.
     """
     field = ansatz(problem, model, key=key)
-    equation = _with_trainable(problem.equation, trainable or {})
+    learned = _first_guesses(problem.equation, trainable or {})
+    satisfied = getattr(field, "satisfies", frozenset())
     data = observations(problem) if callable(observations) else observations
-    objective = _weighted(strong_form(problem, field.satisfies, data=data is not None), weights or {})
+    objective = _weighted(strong_form(problem, satisfied, data=data is not None), weights or {})
     points = source(problem)
     if data is not None:
         points = JoinedSource((points, ArraySource({"data": data})))
     truth = cache(lambda: reference_samples(problem))
     return Task(
-        model=PINN(field, equation),
+        model=PINN(field, problem.equation, learned),
         objective=objective,
         source=points,
         field=lambda model: model.field,
-        errors=lambda model: _errors(model, truth(), problem.equation, trainable or {}),
+        errors=lambda model: _errors(model, truth(), problem.equation),
         figures=lambda model, history, directory, title: _figures(
             model, truth() or blank_samples(problem), history, directory, title
         ),
     )
 
 
-def _with_trainable(equation, trainable):
+def _first_guesses(equation, trainable):
+    is_scalar = lambda value: isinstance(value, int | float) or (eqx.is_array(value) and value.ndim == 0)
+    known = [name for name, value in vars(equation).items() if is_scalar(value)]
     for name, guess in trainable.items():
-        if not hasattr(equation, name):
-            known = [n for n, v in vars(equation).items() if isinstance(v, (int, float))]
-            raise ValueError(f"trainable coefficient {name!r}: {type(equation).__name__} has {', '.join(known)}.")
-        equation = eqx.tree_at(lambda e, name=name: getattr(e, name), equation, jnp.asarray(float(guess)))
-    return equation
+        if name not in known or not is_scalar(guess):
+            raise ValueError(
+                f"trainable.{name}={guess}: give a number to start from, for a coefficient of "
+                f"{type(equation).__name__} that is one: {', '.join(known) or 'it has none'}."
+            )
+    return {name: jnp.asarray(guess, float) for name, guess in trainable.items()}
 
 
 def _weighted(objective, weights):
@@ -118,11 +133,13 @@ def _weighted(objective, weights):
     return {name: Term(term.fn, term.kind, weights.get(name, 1.0)) for name, term in objective.items()}
 
 
-def _errors(model, truth, true_equation, trainable):
+def _errors(model, truth, stated):
     found = {} if truth is None else errors(model.field, truth)
-    for name in trainable:
-        estimate, true = float(getattr(model.equation, name)), float(getattr(true_equation, name))
-        found |= {name: estimate, f"{name}_relative": abs(estimate - true) / abs(true)}
+    for name, estimate in model.learned.items():
+        true = float(getattr(stated, name))
+        found[name] = float(estimate)
+        if true != 0:
+            found[f"{name}_relative"] = abs(found[name] - true) / abs(true)
     return found
 
 

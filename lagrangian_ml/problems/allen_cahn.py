@@ -22,4 +22,4 @@ def allen_cahn(equation: AllenCahn | None = None, *, horizon: float = 1.0) -> Pr
         boundary=(Periodic(0),),
         horizon=horizon,
     )
-    return replace(problem, reference=SpectralReference(problem, 8192, 1000, stride=16, dealias=1.0))
+    return replace(problem, reference=SpectralReference(problem, 8192, steps_per_time=1000, stride=16, dealias=1.0))

@@ -27,9 +27,13 @@ def burgers(equation: Burgers | None = None, *, horizon: float = 1.0) -> Problem
 
 
 def _num_nodes(viscosity, horizon):
-    """See `ColeHopf`: the quadrature must reach where u came from."""
-    reach = 0.5 * math.sqrt(horizon / float(viscosity)) + 6.0
-    nodes = max(160, math.ceil(0.5 * reach**2))
-    if nodes > 600:
-        raise ValueError(f"viscosity={float(viscosity)} is too small for the Cole–Hopf quadrature; give at least 3e-4.")
-    return nodes
+    """See `ColeHopf`: the quadrature must reach where u came from, 0.5·√(horizon/ν) + 6 ≤ √(2·600)."""
+    if not 0 < horizon < math.inf:
+        raise ValueError(f"horizon={horizon} is not allowed: give a time > 0.")
+    least = horizon / (2 * (math.sqrt(1200) - 6)) ** 2
+    if not float(viscosity) >= least:
+        raise ValueError(
+            f"viscosity={float(viscosity)} is too small for the Cole–Hopf quadrature up to t = {horizon}; "
+            f"give at least {least:.3g}."
+        )
+    return max(160, math.ceil(0.5 * (0.5 * math.sqrt(horizon / float(viscosity)) + 6.0) ** 2))

@@ -22,4 +22,4 @@ def kdv(equation: KortewegDeVries | None = None, *, horizon: float = 1.0) -> Pro
         boundary=(Periodic(0),),
         horizon=horizon,
     )
-    return replace(problem, reference=SpectralReference(problem, 512, 4000, stride=2))
+    return replace(problem, reference=SpectralReference(problem, 512, steps_per_time=4000, stride=2))

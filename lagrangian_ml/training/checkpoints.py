@@ -46,6 +46,11 @@ class Checkpoints:
         """Steps that were saved completely, in order; whether they are still undamaged is seen by `restore`."""
         return [step for step in self._on_disk() if (self._folder(step) / manifest.NAME).exists()]
 
+    @property
+    def newest(self) -> int:
+        """The step last saved or restored, from which a resume goes on; 0 if there is none."""
+        return self._current or 0
+
     def save(self, state: FitState) -> bool:
         """Save a state; a full disk is a warning and False, and the earlier checkpoints stay."""
         step = int(state.step)
@@ -61,19 +66,27 @@ class Checkpoints:
         except Exception as error:
             if not (isinstance(error, OSError) or "os_error_code" in str(error)):
                 raise
+            newest = f"the newest is still that of step {self.newest}" if self.newest else "none is saved yet"
             warnings.warn(
-                f"the checkpoint of step {step} could not be written ({_reason(error)}). Training goes on; the "
-                f"newest checkpoint is still that of step {self._current}. Make room in {self.directory}.",
+                f"the checkpoint of step {step} could not be written ({_reason(error)}); {newest}. "
+                f"Make room in {self.directory}.",
                 stacklevel=2,
             )
             self._discard(step)
             return False
         self._current = step
-        sound = [step for step in self.steps() if step not in self._damaged]
-        for old in self._on_disk():
-            if old not in sound[-self.keep :]:
-                self._remove(old)
+        self._prune()
         return True
+
+    def _prune(self):
+        """Remove all but the newest `keep` sound steps."""
+        try:
+            sound = [step for step in self.steps() if step not in self._damaged]
+            for old in self._on_disk():
+                if old not in sound[-self.keep :]:
+                    self._remove(old)
+        except OSError as error:
+            warnings.warn(f"an old checkpoint could not be removed ({_reason(error)}); going on.", stacklevel=3)
 
     def restore(self, template: FitState) -> FitState | None:
         """The newest sound state, or None where nothing was ever saved completely.

@@ -50,8 +50,9 @@ class Evaluation:
         parted = all(fresh > PARTED * train for train, fresh in self._recent)
         if len(self._recent) == LOGS and parted and train < self._recent[0][0] and not self._warned:
             self._warned = True
+            times = fresh / train if train > 0 else math.inf
             record["warning"] = (
-                f"step {record['step']}: the residual is {fresh:.1e} on fresh points, {fresh / train:.0f} times that "
+                f"step {record['step']}: the residual is {fresh:.1e} on fresh points, {times:.0f} times that "
                 "on the training points, which still falls: the samples are fitted, not the equation. "
                 "Use more points, or a source that resamples them."
             )

@@ -16,9 +16,14 @@ from typing import Any, Literal
 
 from .manifest import write_atomically
 
+PACKAGES = (
+    *("lagrangian-ml", "jax", "jaxlib", "numpy", "equinox", "optax", "diffrax", "orbax-checkpoint"),
+    *("hydra-core", "omegaconf"),
+)
+
 
 class RunDirectory:
-    """Reads and writes the files of a run; every write is atomic, and a full disk never ends a training.
+    """Reads and writes the files of a run; every write is atomic, and a full disk does not end a training.
 
     Paths: `.path`, `.checkpoints`, `.figures`, `.config` (config.yaml), `.metrics` (metrics.jsonl).
     """
@@ -55,8 +60,14 @@ class RunDirectory:
             file.truncate(0)
 
     def write_status(self, status: Literal["running", "finished", "failed", "interrupted"], reason: str = "") -> None:
-        """STATUS holds the word and, on a second line, the reason."""
-        self.write_text("STATUS", f"{status}\n{reason}\n" if reason else f"{status}\n")
+        """STATUS holds the word and, on a second line, the reason; on a full disk it is overwritten in its place."""
+        text = f"{status}\n{reason}\n" if reason else f"{status}\n"
+        try:
+            write_atomically(self.path / "STATUS", text)
+        except OSError:
+            with self._going_on("STATUS"):
+                self.path.mkdir(parents=True, exist_ok=True)
+                (self.path / "STATUS").write_text(text, encoding="utf-8")
 
     def status(self) -> tuple[str, str]:
         """(status, reason), or ("", "") where there is none."""
@@ -97,9 +108,9 @@ class RunDirectory:
         first, now = self.read_json("environment.json"), environment() | entries
         self.write_json("environment.json", first | {"resumed": [*first.get("resumed", []), now]} if first else now)
 
-    def write_json(self, name: str, content: Any) -> None:
+    def write_json(self, name: str, content: Any, *, needed: bool = False) -> None:
         """A JSON file, e.g. "summary.json" or "evaluation.json"; numbers that are not finite become null."""
-        self.write_text(name, json.dumps(_plain(content), indent=2) + "\n")
+        self.write_text(name, json.dumps(_plain(content), indent=2) + "\n", needed=needed)
 
     def read_json(self, name: str) -> Any:
         """The content of a JSON file; {} where there is none."""
@@ -108,19 +119,22 @@ class RunDirectory:
         except (FileNotFoundError, ValueError):
             return {}
 
-    def write_text(self, name: str, text: str) -> None:
-        """A text file, e.g. "config.yaml"."""
-        with self._going_on(name):
+    def write_text(self, name: str, text: str, *, needed: bool = False) -> None:
+        """A text file, e.g. "config.yaml". If it cannot be written: a warning, or an OSError where it is `needed`."""
+        with self._going_on(name, needed):
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path / name, text)
 
     @contextlib.contextmanager
-    def _going_on(self, name):
+    def _going_on(self, name, needed=False):
         try:
             yield
         except OSError as error:
+            told = f"{self.path / name} could not be written ({error.strerror or error})"
+            if needed:
+                raise OSError(f"{told}; make room, then run or resume it.") from error
             if not self._warned:
-                warnings.warn(f"{self.path / name} could not be written ({error.strerror}); going on.", stacklevel=4)
+                warnings.warn(f"{told}; going on.", stacklevel=4)
             self._warned = True
 
 
@@ -128,8 +142,7 @@ def environment() -> dict[str, Any]:
     """What a result depends on besides its config."""
     import jax
 
-    packages = "lagrangian_ml", "jax", "jaxlib", "equinox", "optax", "orbax-checkpoint", "numpy", "diffrax"
-    found = {package: _version(package) for package in packages}
+    found = {package: _version(package) for package in PACKAGES}
     return {
         "versions": {"python": platform.python_version()} | {k: v for k, v in found.items() if v},
         "commit": _commit(Path(__file__).resolve().parents[2]),

@@ -38,7 +38,15 @@ class Trainer:
 
 
 class Interrupted(SystemExit):
-    """A signal ended the run after its state was saved; the process exits with `code` (130 or 143)."""
+    """A signal ended the run; the process exits with `code` (130 or 143), `reason` says what was saved."""
+
+    def __init__(self, code: int, reason: str):
+        super().__init__(code)
+        self.reason = reason
+
+
+class UsedError(ValueError):
+    """The directory holds another run already."""
 
 
 def run_task(
@@ -51,27 +59,31 @@ def run_task(
     mesh: jax.sharding.Mesh | None = None,
     resume: bool = False,
     about: Mapping[str, Any] | None = None,
+    config: str | None = None,
 ) -> FitResult:
     """Run a task to its end in a run directory, or resume it from the newest sound checkpoint.
 
     Writes metrics.jsonl, checkpoints/, STATUS, environment.json, figures/ (`task.figures`) and summary.json
     {**about, status, steps, num_parameters, seconds, errors}; `about` holds what only the caller knows, such as
     {"experiment": …, "seed": …}, and goes into environment.json and summary.json. Progress goes to stderr.
-    `history` and the seconds of `run` include the part before a resume. The caller writes config.yaml.
+    `history` and the seconds of `run` include the part before a resume. `config` is the text for config.yaml; it is
+    taken away again where the very first step is refused by a ValueError, so that the directory stays free.
 
     Raises:
-        ValueError: if not resuming and the directory holds checkpoints already.
+        UsedError: (a ValueError) if not resuming and the directory holds a run already.
+        RuntimeError: if a run is active in the directory.
+        OSError: if config.yaml, summary.json or the final state cannot be written.
         DivergedError: at a step that is not finite (STATUS failed, last sound state saved).
         Interrupted: (a SystemExit) after SIGTERM or SIGINT; a second signal ends the process at once.
     """
     run, about, clock = RunDirectory(directory), dict(about or {}), Stopwatch()
     with run.locked(), Checkpoints(run.checkpoints, keep=trainer.keep) as checkpoints, Signals() as signals:
-        if checkpoints.steps() and not resume:
-            raise ValueError(f"{run.path} holds a run already; resume it, or choose another run directory.")
+        if not resume and (checkpoints.steps() or (config is not None and run.config.exists())):
+            raise UsedError(f"{run.path} holds a run already; resume it, or choose another run directory.")
         with clock("compile"):
             state = begin(task.model, task.source, optimizer, key=key)
             state = _restored(checkpoints, state) if resume else state
-        with _status(run):
+        with _stored(run, config, new=not resume), _status(run):
             run.cut(int(state.step))
             run.write_environment(**about)
             history = run.records()
@@ -81,19 +93,42 @@ def run_task(
                 checkpoints.save(error.state)
                 raise
             if signals.received is not None and int(result.state.step) < trainer.num_steps:
-                checkpoints.save(result.state)
-                print(f"stopped at step {int(result.state.step)}; resume continues {run.path}", file=sys.stderr)
-                raise Interrupted(128 + signals.received)
+                raise _interrupted(signals.received, result.state, checkpoints, run)
             with clock("evaluate"):
                 errors = {name: float(error) for name, error in task.errors(result.model).items()}
                 _draw(task, result.model, history, run.figures, str(about.get("experiment") or ""))
             seconds = {name: result.seconds[name] + clock.seconds[name] for name in result.seconds}
             seconds["run"] = history[-1]["seconds"] if history else seconds["run"]
             summary = {"status": "finished", "steps": int(result.state.step), "seconds": seconds, "errors": errors}
-            run.write_json("summary.json", about | summary | {"num_parameters": num_parameters(task.model)})
-            if not checkpoints.save(result.state):
+            saved = checkpoints.save(result.state)
+            summary = about | summary | {"num_parameters": num_parameters(task.model)}
+            run.write_json("summary.json", summary, needed=True)
+            if not saved:
                 raise OSError(f"the final state could not be saved in {run.checkpoints}; make room and resume.")
     return result._replace(history=history, seconds=seconds)
+
+
+def _interrupted(number, state, checkpoints, run):
+    """Save the state, and say from where a resume goes on, which on a full disk is an earlier step."""
+    saved, step = checkpoints.save(state), int(state.step)
+    reason = f"stopped by signal {number} at step {step}"
+    reason += "" if saved else ", which could not be saved"
+    reason += f"; resume continues from step {checkpoints.newest}"
+    print(f"{run.path}: {reason}", file=sys.stderr)
+    return Interrupted(128 + number, reason)
+
+
+@contextlib.contextmanager
+def _stored(run, config, *, new):
+    """config.yaml is there, but where a new run ends in a ValueError before anything was trained."""
+    if config is not None:
+        run.write_text(run.config.name, config, needed=True)
+    try:
+        yield
+    except (ValueError, ArithmeticError):
+        if config is not None and new and not run.records() and not Checkpoints(run.checkpoints).steps():
+            run.config.unlink(missing_ok=True)
+        raise
 
 
 def _draw(task, model, history, directory, title):
@@ -175,7 +210,7 @@ def _status(run):
     try:
         yield
     except Interrupted as stop:
-        run.write_status("interrupted", f"by signal {int(str(stop.code)) - 128}; resume continues it")
+        run.write_status("interrupted", stop.reason)
         raise
     except BaseException as error:
         run.write_status("failed", f"{type(error).__name__}: {error}".splitlines()[0])

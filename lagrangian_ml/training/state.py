@@ -39,7 +39,7 @@ class DivergedError(RuntimeError):
         self.step, self.leaves, self.state, self.history = step, leaves, state, history
         shown = ", ".join(leaves[:3]) + (f" and {len(leaves) - 3} more" if len(leaves) > 3 else "")
         super().__init__(
-            f"step {step} gave values that are not finite: {shown}. The sound state of step {step - 1} is kept. "
+            f"step {step} gave values that are not finite: {shown}. The state of step {step - 1} was sound. "
             "Try a smaller learning rate or more damping, and check the samples and the initial model."
         )
 

@@ -177,6 +177,17 @@ def test_a_failed_write_warns_and_keeps_the_last_step(saved, monkeypatch):
         assert checkpoints.save(state_at(40)) and checkpoints.steps() == [20, 40]
 
 
+def test_an_old_step_that_cannot_be_removed_costs_a_warning(saved, monkeypatch):
+    with Checkpoints(saved) as checkpoints:
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "rmtree", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.EBUSY, "Busy")))
+            with pytest.warns(UserWarning, match="old checkpoint could not be removed.*Busy"):
+                assert checkpoints.save(state_at(30))
+        assert checkpoints.steps() == [20, 30]
+        assert checkpoints.save(state_at(40))
+    assert sorted(path.name for path in saved.iterdir()) == ["30", "40"]
+
+
 FULL_DISK = """
 import sys, warnings
 import jax, jax.numpy as jnp
@@ -184,6 +195,7 @@ from lagrangian_ml.training import Checkpoints, FitState, RunDirectory
 draw = lambda step: jax.random.normal(jax.random.key(step), (200_000,))
 big = lambda step: FitState(jnp.int32(step), draw(step), 0, 0, jax.random.key(0))
 run = RunDirectory(sys.argv[1] + "/run")
+run.write_status("running")
 with warnings.catch_warnings(record=True) as caught, run.locked(), Checkpoints(run.checkpoints, keep=9) as checkpoints:
     warnings.simplefilter("always")
     saved = [checkpoints.save(big(step)) for step in range(1, 7)]
@@ -195,6 +207,7 @@ with warnings.catch_warnings(record=True) as caught, run.locked(), Checkpoints(r
     for step in range(2000): run.append({"step": step, "text": "y" * 100})
     assert [record["step"] for record in run.records()] == list(range(len(run.records())))
     run.write_status("finished")
+    assert run.status()[0] == "finished"
     assert int(checkpoints.restore(big(0)).step) == sum(saved)
     assert not list(run.checkpoints.glob("*tmp*"))
 texts = [str(warning.message) for warning in caught]

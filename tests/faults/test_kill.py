@@ -1,46 +1,20 @@
 """Runs that are killed or stopped at random moments and resumed end with the bits of a run left alone."""
 
-import json
 import os
 import random
 import signal
 import subprocess
 import sys
-import time
+from functools import cache
 from pathlib import Path
 
 import pytest
+from kill_resume import final_sums, finish, kill_often, launch, newest, wait_for_checkpoint
 
 from lagrangian_ml.training import RunDirectory
 
-HERE = Path(__file__).parent
-NUM_STEPS = 150
-
-
-def launch(directory, environ):
-    command = [sys.executable, str(HERE / "victim.py"), str(directory)]
-    with open(f"{directory}.log", "a") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log, env=environ)
-
-
-def finish(directory, environ):
-    assert launch(directory, environ).wait(timeout=300) == 0, Path(f"{directory}.log").read_text()[-2000:]
-
-
-def newest_manifest(directory):
-    found = [int(path.parent.name) for path in (directory / "checkpoints").glob("[0-9]*/manifest.json")]
-    return max(found, default=0)
-
-
-def wait_for_progress(process, directory):
-    """Return when the process has saved a checkpoint of its own, or ended."""
-    start, deadline = newest_manifest(directory), time.monotonic() + 200
-    while process.poll() is None and newest_manifest(directory) <= start and time.monotonic() < deadline:
-        time.sleep(0.005)
-
-
-def final_sums(directory):
-    return json.loads((directory / "checkpoints" / str(NUM_STEPS) / "manifest.json").read_text())["leaves"]
+VICTIM = Path(__file__).parent / "victim.py"
+STEPS = {3: 150, 10: 400}  # enough for so many kills, each of which lets some steps pass
 
 
 def logged_steps(directory):
@@ -49,46 +23,47 @@ def logged_steps(directory):
 
 @pytest.fixture(scope="session")
 def untouched(tmp_path_factory, cached_environ):
-    directory = tmp_path_factory.mktemp("untouched") / "run"
-    finish(directory, cached_environ)
-    return directory
+    """`untouched(num_steps)` is the directory of a run that was left alone."""
+
+    @cache
+    def run(num_steps):
+        directory = tmp_path_factory.mktemp("untouched") / "run"
+        finish([VICTIM, directory, num_steps], directory, cached_environ)
+        assert newest(directory) == num_steps
+        return directory
+
+    return run
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
-def test_kill_minus_nine(untouched, cached_environ, tmp_path, kills):
-    directory, rng, done = tmp_path / "run", random.Random(kills), 0
-    while done < kills:
-        process = launch(directory, cached_environ)
-        if rng.random() < 0.2:
-            time.sleep(rng.uniform(0.0, 3.0))  # perhaps before the first step
-        else:
-            wait_for_progress(process, directory)
-            time.sleep(rng.uniform(0.0, 0.3))
-        done += process.poll() is None
-        process.kill()
-        process.wait()
-        if newest_manifest(directory) == NUM_STEPS:
-            break
-    assert done >= min(kills, 3)
-    finish(directory, cached_environ)
-    assert final_sums(directory) == final_sums(untouched)
-    assert logged_steps(directory) == logged_steps(untouched)
+def assert_same(directory, other):
+    assert final_sums(directory) == final_sums(other)
+    assert logged_steps(directory) == logged_steps(other)
     assert RunDirectory(directory).status() == ("finished", "")
     assert not list((directory / "checkpoints").glob("*tmp*"))
 
 
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
+def test_kill_minus_nine(untouched, cached_environ, tmp_path, kills):
+    directory, last = tmp_path / "run", STEPS[kills]
+    words = [VICTIM, directory, last]
+    options = {"rng": random.Random(kills), "span": 0.05, "early": 3.0, "environ": cached_environ}
+    assert kill_often(lambda: words, directory, kills, last, **options) == kills
+    finish(words, directory, cached_environ)
+    assert_same(directory, untouched(last))
+
+
 def test_signals_save_and_stop(untouched, cached_environ, tmp_path):
-    directory = tmp_path / "run"
+    directory, last = tmp_path / "run", STEPS[3]
     for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
-        process = launch(directory, cached_environ)
-        wait_for_progress(process, directory)
+        process = launch([VICTIM, directory, last], directory, cached_environ)
+        wait_for_checkpoint(process, directory)
         process.send_signal(number)
         assert process.wait(timeout=60) == code
         status, reason = RunDirectory(directory).status()
-        assert status == "interrupted" and str(int(number)) in reason
-    finish(directory, cached_environ)
-    assert final_sums(directory) == final_sums(untouched)
-    assert logged_steps(directory) == logged_steps(untouched)
+        assert status == "interrupted" and f"by signal {int(number)} at step" in reason
+        assert reason.endswith(f"resume continues from step {newest(directory)}")
+    finish([VICTIM, directory, last], directory, cached_environ)
+    assert_same(directory, untouched(last))
 
 
 TWICE = """

@@ -111,6 +111,10 @@ def test_grids_and_bad_arguments():
         lambda: Box([0.0] * 20, [1.0] * 20).sample(8, key=KEY, law="sobol"),
         lambda: L_SHAPE.boundary.distance(jnp.zeros(2)),
         lambda: ResidualAdaptive(keep=1.0),
+        lambda: collocation(PROBLEM, resample_every=-1),
+        lambda: collocation(Problem(Diffusion(), L_SHAPE, lambda x: x[:1], Periodic(0), 1.0)),
+        lambda: collocation(Problem(Diffusion(), Ball([0.0], 1.0), lambda x: x, Periodic(0), 1.0)),
+        lambda: collocation(Problem(Diffusion(), interval(0, 1), lambda x: x, Periodic(1), 1.0)),
     ]:
         with pytest.raises((ValueError, TypeCheckError)):  # the latter where annotations are checked
             mistake()

@@ -68,6 +68,10 @@ def test_sizes_and_trained_leaves():
         (lambda: Rescale([1.0], [1.0]), "lower < upper"),
         (lambda: from_flax(jnp.sin), "flax.linen.Module"),
         (lambda: Symmetric(jnp.sin, (0,), "odd-ish"), "parity"),
+        (lambda: hard_constraints(HARD["burgers"], symmetry={1: "odd"}, key=KEY), "1 is no space axis.*allowed: 0"),
+        (lambda: hard_constraints(HARD["channel"], symmetry={-1: "odd"}, key=KEY), "-1 is no space.*allowed: 0, 1"),
+        (lambda: hard_constraints(Problem(Poisson(), DISC, boundary=Periodic(0)), key=KEY), "Ball has no face"),
+        (lambda: hard_constraints(Problem(Poisson(), SQUARE, boundary=Periodic(2)), key=KEY), "the axis is 0 … 1"),
     ],
 )
 def test_mistakes_are_named(mistake, message):

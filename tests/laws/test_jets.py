@@ -133,9 +133,49 @@ def test_symbol_of_a_system():
     ],
 )
 def test_what_has_no_symbol_is_refused(linear, culprit):
-    class Wrong(Equation):
-        def linear(self, u):
-            return linear(u)
-
     with pytest.raises(ValueError, match=culprit):
-        linear_symbol(Wrong(), jnp.ones((1, 3)))
+        linear_symbol(stated(linear), jnp.ones((1, 3)))
+
+
+def stated(part):
+    class Stated(Equation):
+        def linear(self, u):
+            return part(u)
+
+    return Stated()
+
+
+@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize("num_points", [256, 1024])
+def test_linearity_is_judged_at_every_mode(num_points, x64):
+    """A nonlinear term is found beside symbols a million times larger, and rounding is not taken for one."""
+    with jax.enable_x64(x64):
+        k = PeriodicGrid((num_points,), (-1.0,), (1.0,)).wavevectors()
+        for small in (
+            lambda u: u.laplacian + u.value**2,
+            lambda u: -u.d(0, 0, 0, 0) + 1e-3 * u.value**2,
+            lambda u: u.d(0, 0, 0) + 1e-3 * jnp.abs(u.value),
+        ):
+            with pytest.raises(ValueError, match="not linear"):
+                linear_symbol(stated(small), k)
+        k_cancelling = PeriodicGrid((num_points,), (0.0,), (8 * np.pi,)).wavevectors()  # 1 is among them
+        symbol = linear_symbol(stated(lambda u: -1.1 * u.laplacian - 1.1 * u.d(0, 0, 0, 0)), k_cancelling)
+        expected = 1.1 * (k_cancelling[0] ** 2 - k_cancelling[0] ** 4)
+        np.testing.assert_allclose(symbol[0, 0], expected, rtol=1e-5, atol=1e-5)
+
+
+class Channel(Equation):
+    """u_t + (sin(x) u²)_x = 0: a flux that reads x has a rate and a residual, but no derived velocity."""
+
+    def flux(self, u):
+        return jnp.sin(u.x)[None] * u.value[:, None] ** 2
+
+
+def test_a_flux_may_read_the_place():
+    field = lambda t, x: jnp.exp(-t) * jnp.cos(x)
+    jet = point_jet(field, jnp.asarray([0.7]), 0.2)
+    u, u_x, x = jet.value, jet.gradient[:, 0], jet.x
+    expected = -u + jnp.cos(x) * u**2 + 2 * jnp.sin(x) * u * u_x
+    np.testing.assert_allclose(Channel().residual(jet), expected, rtol=1e-13)
+    with pytest.raises(ValueError, match="no derived velocity"):
+        Channel().transport_velocity(jet)

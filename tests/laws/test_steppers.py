@@ -226,6 +226,15 @@ def test_a_stepper_compiles_once_and_vectorizes():
     assert count == 1
 
 
+@pytest.mark.usefixtures("float32")
+def test_single_precision_is_kept_and_is_as_good_as_it_can_be():
+    t, u, grid = run(eqs.Burgers(0.05), (128,), LINE, lambda x: -jnp.sin(jnp.pi * x), 0.5, 100, frames=5)
+    assert t.dtype == u.dtype == jnp.float32
+    step = ETDRK4(eqs.Burgers(0.05), grid, 0.005)
+    assert {a.dtype for a in (*step.half, *step.full)} == {np.dtype("complex64")}
+    assert float(jnp.max(jnp.abs(u - exact_on(grid, eqs.ColeHopf(0.05), t)))) < 1e-4
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -9,8 +9,9 @@ import optax
 import pytest
 
 from lagrangian_ml import LevenbergMarquardt, fit, load_problem, pinn
-from lagrangian_ml.core import Samples, evaluate_terms
+from lagrangian_ml.core import Samples, evaluate_terms, partition
 from lagrangian_ml.domains import collocation
+from lagrangian_ml.equations import Diffusion
 from lagrangian_ml.fields import MLP, hard_constraints, soft_constraints
 from lagrangian_ml.methods.pinn import PINN, strong_form
 from lagrangian_ml.problems import problem_names
@@ -25,16 +26,12 @@ EXACT = [name for name in problem_names() if callable(load_problem(name).referen
 def test_the_truth_has_no_residual(name):
     problem = load_problem(name)
     objective = strong_form(problem)
-    source = collocation(problem, num_points=64, num_initial=16, num_boundary=16)
+    source = collocation(problem, num_points=64, num_initial=16, num_boundary=16, resample_every=0)
     model = PINN(problem.reference, problem.equation)
     batch, _ = source.next(source.init(jax.random.key(0)), model, objective)
-    scale = max(float(jnp.max(jnp.abs(problem.equation.residual(model.jet(_first(batch)))))), 1.0)
-    for term, residual in evaluate_terms(objective, model, batch).items():
-        assert float(jnp.max(jnp.abs(residual))) < 1e-8 * scale, term
-
-
-def _first(batch):
-    return jax.tree.map(lambda a: a[0], batch["equation"])
+    residuals = jax.jit(lambda batch: evaluate_terms(objective, model, batch))(batch)  # eagerly: half a minute
+    for term, residual in residuals.items():
+        assert float(jnp.max(jnp.abs(residual))) < 1e-10, term
 
 
 @pytest.mark.parametrize("name", problem_names())
@@ -78,6 +75,16 @@ def test_a_coefficient_is_learned_from_data():
     np.testing.assert_allclose(errors["diffusivity"], 0.25, rtol=1e-3)
 
 
+def test_only_the_named_coefficients_are_trained():
+    stated = load_problem("heat", equation=Diffusion(jnp.asarray(0.25)))
+    fixed = pinn(stated, SMALL, POINTS, key=jax.random.key(0))
+    learned = pinn(stated, SMALL, POINTS, trainable={"diffusivity": 1.0}, key=jax.random.key(0))
+    for task, extra in ((fixed, 0), (learned, 1)):
+        of_field, of_model = (len(jax.tree.leaves(partition(part)[0])) for part in (task.model.field, task.model))
+        assert of_model == of_field + extra
+    assert float(learned.model.equation.diffusivity) == 1.0
+
+
 def test_observations_are_seeded_and_as_noisy_as_asked():
     problem = load_problem("burgers")
     clean, noisy, again, other = (
@@ -95,6 +102,7 @@ def test_observations_are_seeded_and_as_noisy_as_asked():
         ({"weights": {"initail": 2.0}}, "initail"),
         ({"weights": {"equation": -1.0}}, "> 0"),
         ({"trainable": {"viscosty": 0.1}}, "viscosty"),
+        ({"trainable": {"rate": 0.1}}, "rate=0.1"),
     ],
 )
 def test_wrong_settings_are_refused(settings, culprit):

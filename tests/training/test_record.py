@@ -53,6 +53,8 @@ def test_what_cannot_be_written_warns_once(tmp_path):
         run.append({"step": 1})
         run.write_status("finished")
     assert len(caught) == 1
+    with pytest.raises(OSError, match="STATUS could not be written"):
+        run.write_text("STATUS", "", needed=True)
 
 
 HOLD = """

@@ -1,8 +1,11 @@
 """A run in its directory: what it writes, how it resumes, and what STATUS says however it ends."""
 
+import dataclasses
 import json
+import signal
 import subprocess
 import sys
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +17,7 @@ from lagrangian_ml.core import Term
 from lagrangian_ml.training import (
     Checkpoints,
     DivergedError,
+    Interrupted,
     RunDirectory,
     Task,
     Trainer,
@@ -24,6 +28,7 @@ from lagrangian_ml.training import (
     restore_state,
     run_task,
 )
+from lagrangian_ml.training.evaluation import Evaluation
 from lagrangian_ml.training.manifest import leaf_sums
 
 KEY = jax.random.key(5)
@@ -122,6 +127,29 @@ def test_training_goes_on_when_checkpoints_cannot_be_written(tmp_path, monkeypat
     assert RunDirectory(tmp_path).status()[0] == "failed"
 
 
+def test_what_a_signal_leaves_is_told_as_it_is_on_a_full_disk(tmp_path, monkeypatch, capsys):
+    """Step 5 is saved; then the disk is full, and a signal comes."""
+    write = Checkpoints._write
+
+    def full_later(self, step, state):
+        if step > 5:
+            raise OSError(28, "No space left on device")
+        write(self, step, state)
+
+    def errors_and_signal(model):
+        if Checkpoints(tmp_path / "checkpoints").steps():
+            signal.raise_signal(signal.SIGTERM)
+        return errors(model)
+
+    monkeypatch.setattr(Checkpoints, "_write", full_later)
+    task = dataclasses.replace(small_task(), errors=errors_and_signal)
+    with pytest.warns(UserWarning, match="still that of step 5"), pytest.raises(Interrupted) as caught:
+        start(tmp_path, task=task)
+    told = "stopped by signal 15 at step 8, which could not be saved; resume continues from step 5"
+    assert caught.value.code == 143 and told in capsys.readouterr().err
+    assert RunDirectory(tmp_path).status() == ("interrupted", told)
+
+
 @pytest.mark.parametrize("options", [{"num_steps": 0}, {"log_every": 0}, {"keep": True}, {"checkpoint_every": -1}])
 def test_trainer_refuses(options):
     with pytest.raises(ValueError, match=f"trainer.{next(iter(options))}=.*whole number, at least 1"):
@@ -135,6 +163,27 @@ def test_residuals_that_part_are_told_once(tmp_path):
     assert len([warning for warning in caught if "Use more points" in str(warning.message)]) == 1
     assert sum("warning" in record for record in result.history) == 1
     assert sum("warning" in json.loads(line) for line in (tmp_path / "metrics.jsonl").open()) == 1
+
+
+def test_residuals_that_part_from_zero_are_told_too():
+    evaluation = Evaluation(small_task(), 1)
+    record = {"step": 9}
+    for train in (1e-3, 1e-4, 0.0):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            evaluation._compare(train, 1.0, record)
+    assert "inf times" in record["warning"] and len(caught) == 1
+
+
+def test_a_config_is_stored_under_the_lock_and_taken_back_where_no_step_was_done(tmp_path):
+    run = RunDirectory(tmp_path)
+    with pytest.raises(ValueError, match="the objective also has"):
+        start(tmp_path, task=small_task({**OBJECTIVE, "other": OBJECTIVE["fit"]}), config="a: 1\n")
+    assert not run.config.exists()
+    run.config.write_text("a: 2\n")
+    with pytest.raises(ValueError, match="holds a run already"):
+        start(tmp_path, config="a: 1\n")
+    assert run.config.read_text() == "a: 2\n"
 
 
 def test_restoring_does_not_touch_a_run(tmp_path):
