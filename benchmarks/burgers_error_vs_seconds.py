@@ -18,7 +18,7 @@ from record import RESULTS, store
 NAME = "burgers_error_vs_seconds"
 SETTINGS = {
     "levenberg_marquardt": [],
-    "adam": ["optimizer=adam", "trainer.num_steps=6000", "trainer.log_every=200", "trainer.checkpoint_every=6000"],
+    "adam": ["optimizer=adam", "trainer.num_steps=15000", "trainer.log_every=500", "trainer.checkpoint_every=15000"],
 }
 
 
