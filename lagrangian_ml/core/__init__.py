@@ -10,6 +10,7 @@ and space last, `(c, *s)`; batches are made by `jax.vmap` at the call site. At a
 """
 
 from .equation import Equation, Jet, ValueJet
+from .grid import Grid
 from .nouns import (
     Batch,
     Field,
@@ -36,6 +37,7 @@ __all__ = [
     "Field",
     "Fixed",
     "FlowMap",
+    "Grid",
     "Jet",
     "Objective",
     "Operator",

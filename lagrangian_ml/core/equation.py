@@ -33,17 +33,28 @@ class Jet(abc.ABC):
     def divergence(self, flux: Callable[["Jet"], Array]) -> Inexact[Array, "c *s"]:
         """div F for a flux `F(jet) -> (c, d, *s)` that reads the jet's value (and x, t) only."""
 
+    @property
+    def inverse_laplacian(self) -> "Jet":
+        """The jet of Δ⁻¹u (zero mean where the mean is free): grid jets only."""
+        raise ValueError(f"a {type(self).__name__} is local: nonlocal laws (`inverse_laplacian`) need a grid jet.")
+
+    def of(self, values: Inexact[Array, "m *s"]) -> "Jet":
+        """The jet of other values at the same places, such as products formed from this one: grid jets only."""
+        raise ValueError(f"a {type(self).__name__} cannot differentiate other values: `of` needs a grid jet.")
+
     def material_dt(self, velocity: Array) -> Inexact[Array, "c *s"]:
         """u_t + (velocity·∇)u; a moving frame overrides this, where transport is already in the frame."""
         return self.dt + jnp.einsum("d...,cd...->c...", velocity, self.gradient)
 
 
 class Equation(eqx.Module):
-    """A PDE, u_t = linear + nonlinear − transport, written once against a `Jet`.
+    """A PDE, u_t = linear + nonlinear + source − transport, written once against a `Jet`.
 
-    A subclass states any of `linear(jet)`, `nonlinear(jet)` and one form of its transport: `velocity(jet) ->
-    (d, *s)` for velocity·∇u, `flux(jet) -> (c, d, *s)` for div flux. A scalar law with a flux has the velocity
-    flux′. If both are stated they are two forms of the same term. Steady equations override `residual`.
+    A subclass states any of `linear(jet)`, `nonlinear(jet)`, `source(x: (d, *s)) -> (c, *s)`, which is steady, and
+    one form of its transport: `velocity(jet) -> (d, *s)` for velocity·∇u, `flux(jet) -> (c, d, *s)` for div flux. A
+    scalar law with a flux has the velocity flux′. If both are stated they are two forms of the same term. Nonlocal
+    laws (`local = False`) may state the transport as `−combine(of(products))`: local products (m, *s), then a linear,
+    constant-coefficient map of their jet, (c, *s). Steady equations override `residual`.
     """
 
     num_components: ClassVar[int] = 1
@@ -54,16 +65,21 @@ class Equation(eqx.Module):
 
         def linear(self, jet: Jet, /) -> Array: ...
         def nonlinear(self, jet: Jet, /) -> Array: ...
+        def source(self, x: Array, /) -> Array: ...
         def velocity(self, jet: Jet, /) -> Array: ...
         def flux(self, jet: Jet, /) -> Array: ...
+        def products(self, jet: Jet, /) -> Array: ...
+        def combine(self, products: Jet, /) -> Array: ...
 
     def states(self, part: str) -> bool:
-        """Whether this equation states the part `linear`, `nonlinear`, `velocity` or `flux`."""
+        """Whether this equation states the part `linear`, `nonlinear`, `source`, `velocity`, `flux` or `products`."""
         return hasattr(self, part)
 
     def forcing(self, jet: Jet) -> Inexact[Array, "c *s"]:
-        """linear + nonlinear: all but the transport."""
+        """linear + nonlinear + source: all but the transport."""
         parts = [getattr(self, part)(jet) for part in ("linear", "nonlinear") if self.states(part)]
+        if self.states("source"):
+            parts.append(self.source(jet.x))
         return sum(parts, start=jnp.zeros_like(jet.value))
 
     def transport_velocity(self, jet: Jet) -> Inexact[Array, "d *s"] | None:
@@ -77,6 +93,8 @@ class Equation(eqx.Module):
 
     def rate(self, jet: Jet) -> Inexact[Array, "c *s"]:
         """u_t as the equation gives it from the space derivatives alone."""
+        if self.states("products"):
+            return self.forcing(jet) - self.combine(jet.of(self.products(jet)))
         if self.states("flux"):
             return self.forcing(jet) - jet.divergence(self.flux)
         velocity = self.transport_velocity(jet)
