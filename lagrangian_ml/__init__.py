@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from . import training as training
     from .core import Equation as Equation
     from .core import Fixed as Fixed
+    from .core import Grid as Grid
     from .core import Point as Point
     from .core import Problem as Problem
     from .core import Samples as Samples
@@ -50,6 +51,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Equation": "core",
     "Fixed": "core",
+    "Grid": "core",
     "Point": "core",
     "Problem": "core",
     "Samples": "core",

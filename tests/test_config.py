@@ -30,14 +30,14 @@ TESTS = Path(__file__).parent
 
 
 @cache
-def composed(choices, folders):
-    return _compose(choices, folders)
+def composed(choices, folders, root):
+    return _compose(choices, folders, root)
 
 
 @pytest.fixture(autouse=True)
 def composed_once(monkeypatch):
     """What Hydra composed once (0.2 s) is not composed again."""
-    again = lambda choices, folders: copy.deepcopy(composed(tuple(choices), tuple(folders)))
+    again = lambda choices, folders, root: copy.deepcopy(composed(tuple(choices), tuple(folders), root))
     monkeypatch.setattr("lagrangian_ml.config.compose._compose", again)
 
 
@@ -81,7 +81,7 @@ def test_values_are_set_at_any_depth_without_plus_and_references_follow():
 
 
 def test_stored_configuration_reproduces_itself(tmp_path):
-    config = load("problem.horizon=0.5", "dataset=noise")
+    config = load("problem.horizon=0.5", "observations=noise")
     (tmp_path / "config.yaml").write_text(to_yaml(config))
     stored = read_config(tmp_path / "config.yaml")
     assert stored == config
@@ -109,8 +109,8 @@ def test_whole_nodes_and_targets_can_be_replaced():
 
 
 def test_null_takes_an_optional_group_away():
-    config = load("dataset=null", "mesh=null", "experiment=null", "experiment=toy", experiment=None)
-    assert config["dataset"] is None and build(config).mesh is None
+    config = load("observations=null", "mesh=null", "experiment=null", "experiment=toy", experiment=None)
+    assert config["observations"] is None and build(config).mesh is None
 
 
 def test_free_mappings_take_new_keys():
@@ -142,7 +142,7 @@ def test_free_mappings_take_new_keys():
         ("optimizer=/etc/passwd", ["/etc/passwd", "Allowed"]),
         ("model.in_size=3", ["model.in_size", "MLP"]),
         ("method.key=3", ["method.key", "seed"]),
-        ("dataset.key=3", ["dataset.key", "seed"]),
+        ("observations.key=3", ["observations.key", "seed"]),
         ("trainer=5", ["trainer=5", "default"]),
         ("trainer=null", ["trainer is not set"]),
         ("hydra.run.dir=x", ["hydra"]),
@@ -202,7 +202,7 @@ def test_types_behind_references_are_checked():
 
 def test_a_key_behind_a_reference_is_named():
     message = refused("method.observations.noise=0.05", experiment="burgers_inverse")
-    assert "set dataset.noise instead" in message
+    assert "set observations.noise instead" in message
 
 
 def test_stored_configurations_call_nothing_either():
@@ -315,8 +315,8 @@ def test_objects_are_built_with_keys_of_their_paths():
     parts = build(load("method.noise={_target_: toy_parts.Noise}", "seed=3"))
     assert parts.problem.equation.diffusivity == 0.25 and parts.problem.horizon == 1.0
     draw = lambda path: jax.random.normal(fold_key(3, path))
-    assert parts.dataset.amplitude == draw("dataset")
-    assert parts.method.keywords["noise"].amplitude == draw("method.noise") != draw("dataset")
+    assert parts.observations.amplitude == draw("observations")
+    assert parts.method.keywords["noise"].amplitude == draw("method.noise") != draw("observations")
     assert parts.method.keywords["shape"].sizes == (2, 3)  # tuples, which are hashable
     assert parts.method.keywords["shape"].squash is jnp.tanh
     network = parts.model(2, 1, key=parts.key("method"))
@@ -330,7 +330,7 @@ def test_objects_are_built_with_keys_of_their_paths():
         ("problem.equation.diffusivity=-1", ["problem.equation", "diffusivity=-1"]),
         ("trainer.num_steps=0", ["trainer.num_steps=0"]),
         ("mesh.batch=999", ["mesh.batch=999"]),
-        ("dataset={_target_: toy_parts.reciprocal, scale: 0}", ["dataset: ZeroDivisionError", "out of range"]),
+        ("observations={_target_: toy_parts.reciprocal, scale: 0}", ["observations: ZeroDivisionError", "out of range"]),
     ],
 )
 def test_what_a_constructor_refuses_names_the_node(override, words):

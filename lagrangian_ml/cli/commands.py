@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 
 from ..config.errors import ConfigError, listing, nearest
-from ..config.folders import GROUPS, check_choices, config_folders, is_group, refuse_used, run_config
+from ..config.folders import DATASET, RUN, check_choices, config_folders, is_group, refuse_used, run_config
 from ..config.folders import options as choices_of
 from .parsers import NAME, SUMMARIES, parse
 
@@ -94,7 +94,7 @@ def _evaluate(options):
 
 def _list(options):
     folders = config_folders(options.config_dir)
-    groups = ("experiment", *GROUPS)
+    groups = ("experiment", *RUN.groups, *DATASET.groups)
     if options.group is not None and not is_group(options.group, folders):
         raise ConfigError(f"{options.group} is not a group.{nearest(options.group, groups)} Groups: {listing(groups)}.")
     for group in groups if options.group is None else (options.group,):

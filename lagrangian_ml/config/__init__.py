@@ -9,7 +9,7 @@ from .errors import ConfigError
 
 if TYPE_CHECKING:
     from .compose import complete, load_config, parse_override, read_config, to_yaml
-    from .objects import Parts, build
+    from .objects import Parts, build, build_group
     from .targets import Targets
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Parts",
     "Targets",
     "build",
+    "build_group",
     "complete",
     "load_config",
     "parse_override",
@@ -28,7 +29,7 @@ __all__ = [
 def __getattr__(name):
     import importlib
 
-    homes = {"Parts": "objects", "build": "objects", "Targets": "targets"}
+    homes = {"Parts": "objects", "build": "objects", "build_group": "objects", "Targets": "targets"}
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f".{homes.get(name, 'compose')}", __name__), name)

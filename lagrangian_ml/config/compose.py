@@ -17,19 +17,34 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .errors import ConfigError, listing
-from .folders import GROUPS, ROOT, builtin_folder, check_choice, check_choices, config_folders, is_group, options
+from .folders import (
+    DATASET,
+    ROOT,
+    RUN,
+    Root,
+    builtin_folder,
+    check_choice,
+    check_choices,
+    config_folders,
+    is_group,
+    options,
+)
 from .signatures import read_signature
 from .targets import Targets
 from .tree import assign, check_complete, check_top_level, fill
 from .types import is_node
 
-NEEDED = tuple(name for name in GROUPS if name not in ("dataset", "mesh"))
-
 
 def load_config(
-    overrides: Sequence[str], *, config_dirs: Sequence[str | Path] = (), modules: Sequence[str] = ()
+    overrides: Sequence[str],
+    *,
+    config_dirs: Sequence[str | Path] = (),
+    modules: Sequence[str] = (),
+    root: Root = RUN,
 ) -> dict[str, Any]:
     """The complete, resolved configuration that `experiment=… group=choice a.b.c=value …` stands for.
+
+    With the root `DATASET` it is that of a data set, `dataset=… num_samples=… dataset.a.b=value …`.
 
     Raises:
         ConfigError: for every mistake in the overrides, the configs or their targets.
@@ -39,25 +54,37 @@ def load_config(
     choices, values = [], []
     for text in overrides:
         key, value = parse_override(text)
-        if value is not None and _is_choice(key, value, folders):
+        if value is not None and _is_choice(key, value, folders, root):
             choices.append((text, key, value))
         elif key != "experiment" or value is not None:
             values.append((key, value))
-    check_top_level(key.split(".")[0] for key, _ in values)
-    tree = _compose([text for text, _, _ in choices], folders)
-    check_top_level(tree)
     chosen = {key: value for _, key, value in choices}
-    if tree.get("problem") is None and "problem" not in dict(values):
-        raise ConfigError(
-            "there is nothing to solve: give experiment=… or problem=…. "
-            f"Experiments: {listing(options('experiment', folders))}."
-        )
+    presets = {"experiment"} if root is RUN else set()
+    check_top_level((key.split(".")[0].split("/")[0] for key in [*dict(values), *chosen] if key not in presets), root)
+    tree = _compose([text for text, _, _ in choices], folders, root)
+    check_top_level(tree, root)
+    _check_subject(tree, dict(values), folders, root)
     targets = Targets(modules)
     targets.import_modules()
-    if "experiment" in chosen and len(chosen) > 1:
-        _prune(tree, _compose([f"experiment={chosen['experiment']}"], folders), targets)
-    name = chosen.get("experiment") or chosen.get("problem") or "custom"
-    return complete({"experiment": name, "modules": list(modules)} | tree, values, targets)
+    if root is DATASET:
+        notes = {"name": chosen.get("dataset", "custom")}
+    else:
+        notes = {"experiment": chosen.get("experiment") or chosen.get("problem") or "custom"}
+        if "experiment" in chosen and len(chosen) > 1:
+            _prune(tree, _compose([f"experiment={chosen['experiment']}"], folders, root), targets)
+    return complete(notes | {"modules": list(modules)} | tree, values, targets, root)
+
+
+def _check_subject(tree, values, folders, root):
+    """ConfigError if nothing says what is to be solved, or generated."""
+    subject = root.groups[0]
+    if tree.get(subject) is not None or values.get(subject) is not None:
+        return
+    if root is DATASET:
+        known = listing(options("dataset", folders))
+        raise ConfigError(f"there is nothing to generate: give dataset=…. Data sets: {known}.")
+    known = listing(options("experiment", folders))
+    raise ConfigError(f"there is nothing to solve: give experiment=… or problem=…. Experiments: {known}.")
 
 
 def _prune(tree: dict, preset: dict, targets: Targets) -> None:
@@ -65,7 +92,7 @@ def _prune(tree: dict, preset: dict, targets: Targets) -> None:
 
     `experiment=… optimizer=adam` must not fail because the preset sets the damping of another optimizer.
     """
-    for group in GROUPS:
+    for group in RUN.groups:
         new, old = tree.get(group) or {}, preset.get(group) or {}
         if is_node(new) and is_node(old) and new["_target_"] != old["_target_"]:
             _keep_known(new, targets.resolve(new["_target_"], group), old)
@@ -79,24 +106,24 @@ def _keep_known(node, target, candidates):
             del node[name]
 
 
-def complete(tree: dict, values: Sequence[tuple[str, Any]], targets: Targets) -> dict[str, Any]:
+def complete(tree: dict, values: Sequence[tuple[str, Any]], targets: Targets, root: Root = RUN) -> dict[str, Any]:
     """Fill the tree, put the values in, resolve the references, and check the whole. ConfigError for any mistake."""
     late = []
     for key, value in values:  # whole objects come first: they decide which keys there are
-        if key in GROUPS and value is None:
-            tree[key] = None
+        if key in root.values or key in root.groups and value is None:
+            tree[key] = value
         elif key.endswith("._target_") or (isinstance(value, dict) and "_target_" in value):
             _graft(tree, key, value, targets)
         else:
             late.append((key, value))
-    tree = fill(tree, targets)
+    tree = fill(tree, targets, root)
     for key, value in late:
-        assign(tree, key, value, targets)
-    tree = fill(_resolve(tree), targets)
-    for name in NEEDED:
-        if tree[name] is None:
+        assign(tree, key, value, targets, root)
+    tree = fill(_resolve(tree), targets, root)
+    for name in root.groups:
+        if tree[name] is None and name not in root.optional:
             raise ConfigError(f"{name} is not set: choose one by {name}=….")
-    check_complete({name: tree[name] for name in GROUPS}, targets)
+    check_complete({name: tree[name] for name in root.groups}, targets)
     return tree
 
 
@@ -115,23 +142,23 @@ def parse_override(text: str) -> tuple[str, Any]:
     return override.key_or_group, override.value()
 
 
-def _is_choice(key, value, folders):
+def _is_choice(key, value, folders, root):
     """Whether an override chooses from a group, rather than setting a value or replacing a whole node."""
     if not is_group(key, folders):
         return False
     if isinstance(value, str):
         check_choice(key, value, folders)
         return True
-    if key in GROUPS and is_node(value):
+    if key in root.groups and is_node(value):
         return False
     raise ConfigError(f"{key}={value} is not a choice of the group {key}: {listing(options(key, folders))}.")
 
 
-def _compose(choices: Sequence[str], folders: Sequence[Path]) -> dict:
+def _compose(choices: Sequence[str], folders: Sequence[Path], root: Root) -> dict:
     quoted = ["'" + f"file://{folder}".replace("\\", "\\\\").replace("'", "\\'") + "'" for folder in folders]
     try:
         with initialize_config_dir(str(builtin_folder() / ROOT), version_base="1.3"):
-            composed = hydra_compose("config", [*choices, f"hydra.searchpath=[{','.join(quoted)}]"])
+            composed = hydra_compose(root.file, [*choices, f"hydra.searchpath=[{','.join(quoted)}]"])
         tree = OmegaConf.to_container(composed, resolve=False)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise ConfigError(f"the configs cannot be composed: {error}") from error
@@ -195,12 +222,12 @@ def to_yaml(tree: dict) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(tree))
 
 
-def read_config(path: str | Path) -> dict[str, Any]:
+def read_config(path: str | Path, root: Root = RUN) -> dict[str, Any]:
     """A stored configuration. ConfigError if the file is not one."""
     try:
         tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except (OSError, UnicodeDecodeError, OmegaConfBaseException, yaml.YAMLError) as error:
         raise ConfigError(f"{path} cannot be read as a configuration: {str(error).splitlines()[0]}") from error
-    if not isinstance(tree, dict) or not all(name in tree for name in ("seed", "precision", *GROUPS)):
-        raise ConfigError(f"{path} is not the stored configuration of a run.")
+    if not isinstance(tree, dict) or not all(name in tree for name in root.keys):
+        raise ConfigError(f"{path} is not the stored configuration of a {root.noun}.")
     return {str(name): value for name, value in tree.items()}

@@ -7,21 +7,46 @@ here, so that `list` and the check of names are fast.
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ConfigError, listing, nearest
 
-GROUPS = ("problem", "model", "method", "optimizer", "source", "trainer", "dataset", "mesh")
-ROOT = "root"  # the folder of the config which every run starts from; it is no group
+ROOT = "root"  # the folder of the configs which everything starts from; it is no group
 _PLAIN = re.compile(r"[A-Za-z_][\w/-]*")
 _PACKAGE = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Root:
+    """The top of a configuration: what it is of, its first file, its groups, and the plain values beside them."""
+
+    noun: str
+    file: str
+    groups: tuple[str, ...]
+    values: tuple[str, ...]
+    optional: tuple[str, ...] = ()  # groups that may be null
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (*self.values, *self.groups)
+
+
+RUN = Root(
+    "run",
+    "config",
+    groups=("problem", "model", "method", "optimizer", "source", "trainer", "observations", "mesh"),
+    values=("seed", "precision"),
+    optional=("observations", "mesh"),
+)
+DATASET = Root("data set", "dataset", groups=("dataset",), values=("num_samples", "seed", "shard_size"))
 
 
 def builtin_folder() -> Path:
     """Our own folder. ConfigError if the installation lacks it."""
     candidates = (_PACKAGE / "_experiments", _PACKAGE.parent / "experiments")
     for folder in candidates:
-        if (folder / ROOT / "config.yaml").is_file():
+        if (folder / ROOT / f"{RUN.file}.yaml").is_file():
             return folder
     raise ConfigError(f"this installation has no configs: neither {candidates[0]} nor {candidates[1]}; reinstall it.")
 

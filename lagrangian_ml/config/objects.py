@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from .errors import ConfigError
-from .folders import GROUPS
+from .folders import RUN
 from .signatures import read_signature
 from .targets import Targets
 from .types import NONE_GIVEN, is_array, is_node, mentions
@@ -35,7 +35,7 @@ class Parts:
     optimizer: Any
     source: Any
     trainer: Any
-    dataset: Any
+    observations: Any
     mesh: Any
     seed: int
 
@@ -46,9 +46,12 @@ class Parts:
 
 def build(tree: dict) -> Parts:
     """Build every node of a complete configuration. ConfigError, naming the node, if a constructor refuses."""
-    targets = Targets(tree.get("modules") or ())
-    objects = {name: _build(tree[name], name, tree["seed"], targets) for name in GROUPS}
-    return Parts(**objects, seed=tree["seed"])
+    return Parts(**{name: build_group(tree, name) for name in RUN.groups}, seed=tree["seed"])
+
+
+def build_group(tree: dict, name: str) -> Any:
+    """Build what stands under one key of a complete configuration. ConfigError, naming the node, if refused."""
+    return _build(tree[name], name, tree["seed"], Targets(tree.get("modules") or ()))
 
 
 def fold_key(seed: int, path: str) -> Key[Array, ""]:

@@ -8,32 +8,34 @@ import re
 from typing import Any
 
 from .errors import ConfigError, listing, nearest
-from .folders import GROUPS
+from .folders import RUN, Root
 from .signatures import INEXPRESSIBLE, Signature, as_yaml, read_signature
 from .targets import Targets
 from .types import MAPPINGS, NONE_GIVEN, Mismatch, convert, describe, is_node, is_reference, mentions
 
 PRECISIONS = ("float64", "float32")
-NOTES = ("experiment", "modules")  # written into a stored config, not set by keys
-TOP_LEVEL = ("seed", "precision", *GROUPS)
+NOTES = ("experiment", "name", "modules")  # written into a stored config, not set by keys
+MISSING = "???"  # OmegaConf's mark of a value that must be given
 _MARKS = ("_target_", "_partial_")
 
 
-def check_top_level(names) -> None:
-    """ConfigError for a first key that is neither a group nor `seed` or `precision`; needs no import of targets."""
+def check_top_level(names, root: Root = RUN) -> None:
+    """ConfigError for a first key that is neither a group nor a plain value of the root; needs no import of targets."""
+    allowed = ("experiment", *root.keys) if root is RUN else root.keys
     for name in names:
-        if name not in TOP_LEVEL:
-            hint = nearest(name, (*TOP_LEVEL, "experiment"))
-            raise ConfigError(f"{name} is not a key of a run.{hint} Allowed: {', '.join(('experiment', *TOP_LEVEL))}.")
+        if name not in root.keys:
+            hint = nearest(name, allowed)
+            raise ConfigError(f"{name} is not a key of a {root.noun}.{hint} Allowed: {', '.join(allowed)}.")
 
 
-def fill(tree: dict, targets: Targets) -> dict:
+def fill(tree: dict, targets: Targets, root: Root = RUN) -> dict:
     """A copy of the tree with every default that YAML can say, in the order of the signatures."""
-    check_top_level(name for name in tree if name not in NOTES)
+    check_top_level((name for name in tree if name not in NOTES), root)
     filled: dict[str, Any] = {name: tree[name] for name in NOTES if name in tree}
-    filled["seed"] = _check_seed(tree.get("seed", 0))
-    filled["precision"] = _check_precision(tree.get("precision", "float64"))
-    for name in GROUPS:
+    for name in root.values:
+        check, default = _PLAIN[name]
+        filled[name] = check(name, tree.get(name, default))
+    for name in root.groups:
         value = tree.get(name)
         if value is not None and not is_node(value) and not is_reference(value):
             raise ConfigError(f"{name}={value!r}: a node with _target_ is expected, or a choice of the group {name}.")
@@ -116,18 +118,36 @@ def checked(value: Any, parameter: Any, where: str) -> Any:
         raise ConfigError(f"{where}={shown} is of the wrong type: expected {expected}.") from None
 
 
-def _check_seed(seed):
+def _check_seed(name, seed):
     if is_reference(seed) or (isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63):
         return seed
-    raise ConfigError(f"seed={seed}: expected an integer that is not negative.")
+    raise ConfigError(f"{name}={seed}: expected an integer that is not negative.")
 
 
-def _check_precision(precision):
+def _check_count(name, count):
+    if count is None and name == "shard_size" or is_reference(count):
+        return count
+    if count == MISSING:
+        raise ConfigError(f"{name} needs a value: give {name}=….")
+    if isinstance(count, int) and not isinstance(count, bool) and 1 <= count < 2**31:
+        return count
+    raise ConfigError(f"{name}={count}: expected an integer from 1 to 2³¹ − 1.")
+
+
+def _check_precision(name, precision):
     if precision in PRECISIONS or is_reference(precision):
         return precision
     raise ConfigError(
-        f"precision={precision} is unknown.{nearest(str(precision), PRECISIONS)} Allowed: {listing(PRECISIONS)}."
+        f"{name}={precision} is unknown.{nearest(str(precision), PRECISIONS)} Allowed: {listing(PRECISIONS)}."
     )
+
+
+_PLAIN = {
+    "seed": (_check_seed, 0),
+    "precision": (_check_precision, "float64"),
+    "num_samples": (_check_count, MISSING),
+    "shard_size": (_check_count, None),
+}
 
 
 def check_complete(value: Any, targets: Targets, where: str = "") -> None:
@@ -136,7 +156,7 @@ def check_complete(value: Any, targets: Targets, where: str = "") -> None:
         target = targets.resolve(value["_target_"], where)
         for name, parameter in read_signature(target).parameters.items():
             required = parameter.default is NONE_GIVEN and not value.get("_partial_", False)
-            if (required and name not in value) or value.get(name) == "???":
+            if (required and name not in value) or value.get(name) == MISSING:
                 kind = f" ({describe(parameter.hint)})" if parameter.hint is not NONE_GIVEN else ""
                 raise ConfigError(f"{where}.{name} needs a value{kind}: give {where}.{name}=….")
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -144,10 +164,10 @@ def check_complete(value: Any, targets: Targets, where: str = "") -> None:
         check_complete(item, targets, f"{where}.{name}" if where else str(name))
 
 
-def assign(tree: dict, path: str, value: Any, targets: Targets) -> None:
+def assign(tree: dict, path: str, value: Any, targets: Targets, root: Root = RUN) -> None:
     """Set `a.b.c` in a filled tree. ConfigError if there is no such key or the value is of the wrong type."""
     *parents, last = path.split(".")
-    check_top_level([path.split(".")[0]])
+    check_top_level([path.split(".")[0]], root)
     here: Any = tree
     where = ""
     for segment in parents:

@@ -9,7 +9,8 @@ Glossary of axes, used in every signature: `n` samples, `d` space dimensions, `c
 and space last, `(c, *s)`; batches are made by `jax.vmap` at the call site. At a point `*s` is empty.
 """
 
-from .equation import Equation, Jet, ValueJet
+from .conservation import ConservationLaw
+from .equation import Equation, GradientJet, Jet, ValueJet
 from .grid import Grid
 from .nouns import (
     Batch,
@@ -30,13 +31,16 @@ from .nouns import (
     partition,
 )
 from .rollout import rollout
+from .walls import RobinWall, ValueWall, as_walls
 
 __all__ = [
     "Batch",
+    "ConservationLaw",
     "Equation",
     "Field",
     "Fixed",
     "FlowMap",
+    "GradientJet",
     "Grid",
     "Jet",
     "Objective",
@@ -44,11 +48,14 @@ __all__ = [
     "Optimizer",
     "Point",
     "Problem",
+    "RobinWall",
     "Samples",
     "Source",
     "Stepper",
     "Term",
     "ValueJet",
+    "ValueWall",
+    "as_walls",
     "evaluate_terms",
     "loss",
     "partition",

@@ -38,9 +38,9 @@ class Jet(abc.ABC):
         """The jet of Δ⁻¹u (zero mean where the mean is free): grid jets only."""
         raise ValueError(f"a {type(self).__name__} is local: nonlocal laws (`inverse_laplacian`) need a grid jet.")
 
-    def of(self, values: Inexact[Array, "m *s"]) -> "Jet":
-        """The jet of other values at the same places, such as products formed from this one: grid jets only."""
-        raise ValueError(f"a {type(self).__name__} cannot differentiate other values: `of` needs a grid jet.")
+    def of(self, law: Callable[["Jet"], Array]) -> "Jet":
+        """The jet of the values `law(jet) -> (m, *s)` formed from this one; off grids it reads value, x and t only."""
+        raise ValueError(f"a {type(self).__name__} cannot differentiate other values: `of` needs a grid or point jet.")
 
     def material_dt(self, velocity: Array) -> Inexact[Array, "c *s"]:
         """u_t + (velocity·∇)u; a moving frame overrides this, where transport is already in the frame."""
@@ -52,9 +52,10 @@ class Equation(eqx.Module):
 
     A subclass states any of `linear(jet)`, `nonlinear(jet)`, `source(x: (d, *s)) -> (c, *s)`, which is steady, and
     one form of its transport: `velocity(jet) -> (d, *s)` for velocity·∇u, `flux(jet) -> (c, d, *s)` for div flux. A
-    scalar law with a flux has the velocity flux′. If both are stated they are two forms of the same term. Nonlocal
-    laws (`local = False`) may state the transport as `−combine(of(products))`: local products (m, *s), then a linear,
-    constant-coefficient map of their jet, (c, *s). Steady equations override `residual`.
+    scalar law with a flux has the velocity flux′. If both are stated they are two forms of the same term.
+    `diffusive_flux(jet) -> (c, d, *s)`, which reads value and gradient, adds its divergence. Transport may
+    also be `combine` of the jet of `products`: powers and products of values (m, *s), then a linear map of their jet,
+    (c, *s), with constant coefficients; nonlocal laws (`local = False`) need it. Steady equations override `residual`.
     """
 
     num_components: ClassVar[int] = 1
@@ -68,18 +69,21 @@ class Equation(eqx.Module):
         def source(self, x: Array, /) -> Array: ...
         def velocity(self, jet: Jet, /) -> Array: ...
         def flux(self, jet: Jet, /) -> Array: ...
+        def diffusive_flux(self, jet: Jet, /) -> Array: ...
         def products(self, jet: Jet, /) -> Array: ...
         def combine(self, products: Jet, /) -> Array: ...
 
     def states(self, part: str) -> bool:
-        """Whether this equation states the part `linear`, `nonlinear`, `source`, `velocity`, `flux` or `products`."""
+        """Whether this equation states a part, such as `linear`, `nonlinear`, `source`, `velocity` or `flux`."""
         return hasattr(self, part)
 
     def forcing(self, jet: Jet) -> Inexact[Array, "c *s"]:
-        """linear + nonlinear + source: all but the transport."""
+        """linear + nonlinear + source + div diffusive_flux: all but the transport."""
         parts = [getattr(self, part)(jet) for part in ("linear", "nonlinear") if self.states(part)]
         if self.states("source"):
             parts.append(self.source(jet.x))
+        if self.states("diffusive_flux"):
+            parts.append(_diffusion(self.diffusive_flux, jet))
         return sum(parts, start=jnp.zeros_like(jet.value))
 
     def transport_velocity(self, jet: Jet) -> Inexact[Array, "d *s"] | None:
@@ -94,8 +98,8 @@ class Equation(eqx.Module):
     def rate(self, jet: Jet) -> Inexact[Array, "c *s"]:
         """u_t as the equation gives it from the space derivatives alone."""
         if self.states("products"):
-            return self.forcing(jet) - self.combine(jet.of(self.products(jet)))
-        if self.states("flux"):
+            return self.forcing(jet) - self.combine(jet.of(self.products))
+        if self.states("flux") and not self.states("velocity"):
             return self.forcing(jet) - jet.divergence(self.flux)
         velocity = self.transport_velocity(jet)
         if velocity is None:
@@ -131,3 +135,21 @@ class ValueJet(Jet):
 
     def divergence(self, flux):
         return self.__getattr__("divergence")
+
+
+class GradientJet(ValueJet):
+    """A jet that knows the value (c, *s) and the gradient (c, d, *s): what a `diffusive_flux` may read."""
+
+    def __init__(self, value, gradient):
+        super().__init__(value)
+        self.gradient = gradient
+
+
+def _diffusion(flux: Callable[[Jet], Array], jet: Jet) -> Array:
+    """div of a flux of value and gradient, by the chain rule."""
+    at = lambda value, gradient: flux(GradientJet(value, gradient))
+    total = jnp.zeros_like(jet.value)
+    for i in range(jet.gradient.shape[1]):
+        bent = jnp.stack([jet.d(i, j) for j in range(jet.gradient.shape[1])], axis=1)
+        total = total + jax.jvp(at, (jet.value, jet.gradient), (jet.gradient[:, i], bent))[1][:, i]
+    return total

@@ -45,9 +45,10 @@ def gaussian_random_field(
     max_mode: int | None = None,
     std: float | int | None = None,
     zero_mean: bool = False,
+    shift: float | int = 0.0,
     key: Key[Array, ""],
 ) -> Float[Array, "1 *s"]:
-    """One sample on the grid x_i = 0, L/n, …, L − L/n of every axis (lengths L default to 1).
+    """One sample on the grid x_i = (i + shift) L/n of every axis, 0 ≤ i < n (lengths L default to 1).
 
     `spectrum(wavevector (d,)) -> S` is the variance of a mode; `std` rescales all modes so that this is the pointwise
     standard deviation (the scale then depends on the grid's modes: give `max_mode` too if resolutions are to agree).
@@ -72,7 +73,10 @@ def gaussian_random_field(
     here, opposite = normal(jnp.asarray(k)), normal(jnp.asarray(-k))
     # Adding the conjugate of the opposite mode makes the field real.
     coefficients = jax.lax.complex(here[:, 0] + opposite[:, 0], here[:, 1] - opposite[:, 1]) / math.sqrt(2.0)
-    spectral = (jnp.sqrt(variance).astype(coefficients.dtype) * coefficients).reshape(shape)
+    spectral = jnp.sqrt(variance).astype(coefficients.dtype) * coefficients
+    if shift:
+        spectral = spectral * np.exp(2j * math.pi * shift * (k / np.asarray(shape)).sum(axis=1))
+    spectral = spectral.reshape(shape)
     return jnp.fft.ifftn(spectral, norm="forward").real[None]
 
 

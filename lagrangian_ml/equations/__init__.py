@@ -4,14 +4,25 @@ from .advection import AdvectedProfile, Advection
 from .advection_diffusion import AdvectionDiffusion, MovingGaussian, MovingSines
 from .allen_cahn import AllenCahn, AllenCahnFront, AllenCahnKink
 from .burgers import Burgers, BurgersFront, ColeHopf, PotentialBurgers, VectorBurgers
+from .cahn_hilliard import CahnHilliard
 from .coefficients import at_points
+from .darcy import Darcy
 from .diffusion import DecayingSines, Diffusion
+from .diffusion_reaction import DiffusionReaction
+from .diffusion_sorption import DiffusionSorption
+from .dispersion import Dispersion, DispersiveWave
 from .fisher_kpp import FisherFront, FisherKPP
+from .gray_scott import GrayScott
 from .helmholtz import Helmholtz
+from .hyper_diffusion import HyperDiffusion
+from .incompressible_flows import Beltrami, Kovasznay, TaylorGreen
 from .korteweg_de_vries import KortewegDeVries, Soliton, Solitons
 from .kuramoto_sivashinsky import CombustionKuramotoSivashinsky, KuramotoSivashinsky
 from .modes import Sines
+from .navier_stokes import DiagonalForce, Kolmogorov, NavierStokes, VelocityNavierStokes, VorticityNavierStokes
+from .nonlinear_schroedinger import BreathingSoliton, BrightSoliton, NonlinearSchroedinger
 from .poisson import Poisson
+from .swift_hohenberg import SwiftHohenberg
 from .wave import StandingWave, TravellingWave, Wave
 
 __all__ = [
@@ -21,27 +32,47 @@ __all__ = [
     "AllenCahn",
     "AllenCahnFront",
     "AllenCahnKink",
+    "Beltrami",
+    "BreathingSoliton",
+    "BrightSoliton",
     "Burgers",
     "BurgersFront",
+    "CahnHilliard",
     "ColeHopf",
     "CombustionKuramotoSivashinsky",
+    "Darcy",
     "DecayingSines",
+    "DiagonalForce",
     "Diffusion",
+    "DiffusionReaction",
+    "DiffusionSorption",
+    "Dispersion",
+    "DispersiveWave",
     "FisherFront",
     "FisherKPP",
+    "GrayScott",
     "Helmholtz",
+    "HyperDiffusion",
+    "Kolmogorov",
     "KortewegDeVries",
+    "Kovasznay",
     "KuramotoSivashinsky",
     "MovingGaussian",
     "MovingSines",
+    "NavierStokes",
+    "NonlinearSchroedinger",
     "Poisson",
     "PotentialBurgers",
     "Sines",
     "Soliton",
     "Solitons",
     "StandingWave",
+    "SwiftHohenberg",
+    "TaylorGreen",
     "TravellingWave",
     "VectorBurgers",
+    "VelocityNavierStokes",
+    "VorticityNavierStokes",
     "Wave",
     "at_points",
 ]

@@ -1,7 +1,7 @@
 """Advection by a constant velocity, u_t + β·∇u = 0, in any dimension.
 
-Sign: a positive βᵢ carries u towards larger xᵢ. The transport is stated as a `velocity`, so a moving frame removes
-it exactly.
+Sign: a positive βᵢ carries u towards larger xᵢ. The transport is stated as a `velocity`, which a moving frame removes
+exactly, and as a flux, which finite volumes read.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import equinox as eqx
 from jaxtyping import Array, Float, Inexact
 
 from ..core import Equation, Jet
-from .coefficients import Scalar, Vector, as_vector, components, over_grid
+from .coefficients import Scalar, Vector, as_vector, carried_by, components, over_grid
 
 
 class Advection(Equation):
@@ -20,6 +20,9 @@ class Advection(Equation):
 
     def velocity(self, u: Jet) -> Inexact[Array, "d *s"]:
         return over_grid(self.speed, u)
+
+    def flux(self, u: Jet) -> Inexact[Array, "c d *s"]:
+        return carried_by(self.speed, u.value)
 
 
 class AdvectedProfile(eqx.Module):

@@ -8,7 +8,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
 from ..core import Equation, Jet
-from .coefficients import Scalar, Vector, as_vector, components, over_grid, require_nonnegative, require_positive
+from .coefficients import (
+    Scalar,
+    Vector,
+    as_vector,
+    carried_by,
+    components,
+    over_grid,
+    require_nonnegative,
+    require_positive,
+)
 from .diffusion import DecayingSines
 
 
@@ -26,6 +35,9 @@ class AdvectionDiffusion(Equation):
 
     def velocity(self, u: Jet) -> Inexact[Array, "d *s"]:
         return over_grid(self.speed, u)
+
+    def flux(self, u: Jet) -> Inexact[Array, "c d *s"]:
+        return carried_by(self.speed, u.value)
 
 
 class MovingGaussian(eqx.Module):

@@ -49,7 +49,18 @@ def components(vector: Vector, x: Inexact[Array, " d"]) -> Float[Array, " d"]:
 def over_grid(vector: Vector, jet: Jet) -> Float[Array, "d *s"]:
     """`vector` repeated over the grid axes (none at a point) of a jet; ValueError if their dimensions differ."""
     require_dimension(jet, len(vector), f"the coefficient {vector}")
-    array, grid = jnp.asarray(vector, jnp.finfo(jet.value.dtype).dtype), jet.value.shape[1:]
+    return _spread(vector, jet.value)
+
+
+def carried_by(vector: Vector, value: Inexact[Array, "c *s"]) -> Inexact[Array, "c d *s"]:
+    """The flux of u that moves with the constant velocity `vector`; ValueError if a grid has other dimensions."""
+    if value.ndim > 1 and value.ndim - 1 != len(vector):
+        raise ValueError(f"the coefficient {vector} has {len(vector)} components; the grid has {value.ndim - 1} axes.")
+    return value[:, None] * _spread(vector, value)[None]
+
+
+def _spread(vector, value):
+    array, grid = jnp.asarray(vector, jnp.finfo(value.dtype).dtype), value.shape[1:]
     return jnp.broadcast_to(array.reshape(-1, *(1 for _ in grid)), (array.shape[0], *grid))
 
 

@@ -17,14 +17,19 @@ from .coefficients import Scalar, Vector, as_vector, require_dimension
 
 
 class KortewegDeVries(Equation):
-    """u_t + s u u_x + δ u_xxx = 0; `dispersion` is δ, `steepening` is s (1, or 6 in the normal form)."""
+    """u_t + s u u_x + δ u_xxx = 0; `dispersion` is δ, `steepening` is s (1, or 6 in the normal form).
+
+    With a `hyperdiffusivity` μ there is −μ u_xxxx on the right: a damped equation, which has no solitons.
+    """
 
     dispersion: Scalar = 0.0025
     steepening: Scalar = 1.0
+    hyperdiffusivity: Scalar | None = None
 
     def linear(self, u: Jet) -> Inexact[Array, "1 *s"]:
         require_dimension(u, 1, "the Korteweg–de Vries equation")
-        return -self.dispersion * u.d(0, 0, 0)
+        dispersed = -self.dispersion * u.d(0, 0, 0)
+        return dispersed if self.hyperdiffusivity is None else dispersed - self.hyperdiffusivity * u.d(0, 0, 0, 0)
 
     def flux(self, u: Jet) -> Inexact[Array, "1 1 *s"]:
         return 0.5 * self.steepening * u.value[:, None] ** 2

@@ -2,17 +2,19 @@
 
 from .forward import Forward, forward_laplacian, mixed_derivative, taylor
 from .point import PointJet, point_jet
-from .spectral import PeriodicGrid, SpectralJet
-from .symbol import linear_symbol
+from .spectral import SpectralJet
+from .stencil import StencilJet
+from .symbol import linear_symbol, symbol
 
 __all__ = [
     "Forward",
-    "PeriodicGrid",
     "PointJet",
     "SpectralJet",
+    "StencilJet",
     "forward_laplacian",
     "linear_symbol",
     "mixed_derivative",
     "point_jet",
+    "symbol",
     "taylor",
 ]

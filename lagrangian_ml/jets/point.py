@@ -63,6 +63,12 @@ class PointJet(Jet):
         parts = jax.vmap(along)(self._pass.gradient, self._basis[self._num_times :, self._num_times :])  # (d, c, d)
         return jnp.einsum("ici->c", parts)
 
+    def of(self, law):
+        """By composition: the jet of z -> law(value of the field at z)."""
+        if self.t is None:
+            return PointJet(lambda x: law(ValueJet(self._field(x), x)), self.x)
+        return PointJet(lambda t, x: law(ValueJet(self._field(jnp.concatenate([t[None], x])), x, t)), self.x, self.t)
+
 
 def point_jet(field: Field, x: Float[Array, " d"], t: Float[Array, ""] | float | None = None) -> PointJet:
     """The jet at x of a steady field `field(x)`, or at (t, x) of an evolving one `field(t, x)`.

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..core import Point, Problem, Samples, rollout
-from ..jets import PeriodicGrid
-from ..solvers import ETDRK4
+from ..core import Grid, Point, Problem, Samples, rollout
+from ..solvers import ETDRK
+from ..solvers.state import values_on
 
 _TOLERANCE = 1e-4
 
@@ -66,12 +66,12 @@ class SpectralReference:
         """Frames (t, c, *s) at every `stride`-th point, `steps` steps apart, and these points (d, *s)."""
         problem, domain = self.problem, self.problem.domain
         assert problem.initial is not None and problem.horizon is not None
-        grid = PeriodicGrid((resolution,) * domain.dim, *domain.bounds)
-        stepper = ETDRK4(problem.equation, grid, problem.horizon / (steps * self.num_times), dealias=self.dealias)
-        start, stored = stepper.init(problem.initial), (..., *_every(stride, domain.dim))
-        save = lambda state: state.values[stored]
+        grid = Grid((resolution,) * domain.dim, *domain.bounds)
+        stepper = ETDRK(problem.equation, grid, problem.horizon / (steps * self.num_times), dealias=self.dealias)
+        start, stored = values_on(grid, problem.equation, problem.initial), (..., *_every(stride, domain.dim))
+        save = lambda state: stepper.values(state)[stored]
         solve = jax.jit(lambda u: rollout(stepper, u, steps * self.num_times, save_every=steps, save=save))
-        return jnp.concatenate([save(start)[None], solve(start)]), grid.points[stored]
+        return jnp.concatenate([start[stored][None], solve(stepper.init(start))]), grid.points[stored]
 
     def _judge(self, frames, coarse):
         error, size = (float(jnp.linalg.norm(jnp.ravel(u))) for u in (coarse - frames, frames))

@@ -1,154 +1,172 @@
-"""Exponential time differencing, fourth order (Cox & Matthews 2002), on periodic grids in any dimension.
+"""Exponential time differencing of orders 1–4 (Cox & Matthews 2002) in Fourier, sine or cosine modes, in 1–3-D.
 
 u_t = L u + N(u, t): the linear part is integrated exactly in Fourier space, the remainder N by a Runge–Kutta method,
-whose weights are functions φ₁, φ₂, φ₃ of L dt. Kassam & Trefethen (2005) evaluate them by contour integrals; here it
-is by scaling and doubling (Skaflestad & Wright 2009), exact to rounding for scalars and for the matrices of systems.
-L is found by probing the equation, N is all the rest. N is explicit: dt is bounded by advection, about
-3 / (max|u| · largest kept wave number), not by L; the order falls to about 3 while dt leaves stiff modes unresolved.
+whose weights are functions φ₁, φ₂, φ₃ of L dt. L is found by probing the equation, N is all the rest. The state is
+the Galerkin truncation: only the modes kept by dealiasing exist. N is explicit: dt is bounded by advection
+(`courant`), not by L; the order falls by about one while dt leaves stiff modes unresolved.
+
+Walls: "dirichlet" (u = 0) and "neumann" (no flux) expand in sines and cosines, which converge spectrally where N has
+the parity of u about the walls: all powers of u between Neumann walls, odd ones and fluxes between Dirichlet walls.
 """
 
-import math
-from functools import partial
-
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Float, Inexact
 
-from ..core import Equation, Field, ValueJet
-from ..equations import at_points
-from ..jets import PeriodicGrid, SpectralJet, linear_symbol
+from ..core import Equation, Field, Grid
+from ..linalg import Transform, make_transform
+from .phi import phi_functions, times
+from .remainder import Remainder, has_explicit_terms, linear_part, walled
+from .state import values_on
+
+# Bounds of `courant` on the imaginary axis. Orders 1 and 2 have none: there the highest mode grows by 12 % a step.
+_MAX_COURANT = {1: 0.5, 2: 1.0, 3: 3**0.5, 4: 8**0.5}
 
 
-class GridState(eqx.Module):
-    """A real field on a grid, (c, *s), at the time t."""
+class ModeState(eqx.Module):
+    """The kept modes of a field, (c, *k), at the time t."""
 
-    values: Float[Array, "c *s"]
+    modes: Inexact[Array, "c *k"]
     t: Float[Array, ""]
 
 
-class ETDRK4(eqx.Module):
-    """A stepper of `GridState`s by dt. `dealias` is the kept fraction of the modes of N on every axis:
-    2/3 removes the aliases of quadratic terms exactly; a cubic term such as Allen–Cahn's needs 1/2.
+class ETDRK(eqx.Module):
+    """A stepper of `ModeState`s by dt, of order 1 to 4.
+
+    `dealias` is the fraction of the modes that is kept on every axis: 2/3 removes the aliases of quadratic terms
+    exactly; a cubic term such as Allen–Cahn's needs 1/2. Linear equations keep all. `walls` is "periodic",
+    "dirichlet" or "neumann", or a tuple of these by axis; `transform` chooses the back end of the transforms.
 
     Raises:
-        ValueError: if the equation is steady, its `linear` has no Fourier symbol, or dt or `dealias` is out of range.
+        ValueError: if the equation is steady, its `linear` has no Fourier symbol or does not fit the walls, or an
+            option is out of range.
     """
 
-    equation: Equation
-    grid: PeriodicGrid
+    remainder: Remainder
     dt: float | Float[Array, ""]
-    dealias: float = eqx.field(static=True)
-    half: tuple[Array, ...]  # exp(L dt/2) and (dt/2) φ₁(L dt/2)
-    full: tuple[Array, ...]  # exp(L dt) and the weights of N at the beginning, twice in the middle, and at the end
+    order: int = eqx.field(static=True)
+    stages: tuple[Array, ...]  # exp(L dt) and what else the order needs, see `_weights`
+    reach: Float[Array, " d"]  # the largest wave number on each axis; damped ones count less
 
     def __init__(
-        self, equation: Equation, grid: PeriodicGrid, dt: int | float | Float[Array, ""], dealias: float = 2 / 3
+        self,
+        equation: Equation,
+        grid: Grid,
+        dt: int | float | Float[Array, ""],
+        order: int = 4,
+        dealias: float = 2 / 3,
+        walls: str | tuple[str, ...] = "periodic",
+        transform: str = "auto",
     ):
         if equation.steady:
             raise ValueError(f"{type(equation).__name__} is steady: it has no time to step in.")
         if isinstance(dt, int | float) and not dt > 0:
             raise ValueError(f"dt={dt} must be > 0.")
-        if not 0 < dealias <= 1:
-            raise ValueError(f"dealias={dealias} must lie in (0, 1]; 2/3 suits quadratic terms, 1/2 cubic ones.")
-        self.equation, self.grid, self.dt, self.dealias = equation, grid, dt, dealias
-        symbol = _diagonal_if_possible(linear_symbol(equation, grid.wavevectors()))
-        is_matrix = symbol.ndim == grid.dim + 2
-        e_half, phi1, _, _ = _phi(symbol * (0.5 * dt), is_matrix)
-        self.half = (e_half, 0.5 * dt * phi1)
-        e_full, phi1, phi2, phi3 = _phi(symbol * dt, is_matrix)
-        weights = (phi1 - 3 * phi2 + 4 * phi3, 2 * phi2 - 4 * phi3, 4 * phi3 - phi2)
-        self.full = (e_full, *(dt * weight for weight in weights))
+        if order not in _MAX_COURANT:
+            raise ValueError(f"order={order} must be 1, 2, 3 or 4.")
+        self.dt, self.order = dt, order
+        self.remainder = Remainder(equation, grid, _basis(equation, grid, dealias, walls, transform))
+        symbol = linear_part(equation, grid, self.basis)
+        self.stages = _weights(symbol, dt, order, grid.dim)
+        self.reach = _reach(symbol, dt, grid, self.basis)
 
-    def init(self, initial: Field, t: int | float | Float[Array, ""] = 0.0) -> GridState:
-        """The state at time t of a steady field `initial(x) -> (c,)`, such as a problem's."""
-        points = self.grid.points
-        values = jax.jit(partial(at_points, initial))(points)
-        if values.shape != (self.equation.num_components, *self.grid.shape):
-            raise ValueError(
-                f"the initial field has {values.shape[0]} components; {type(self.equation).__name__} needs "
-                f"{self.equation.num_components}."
-            )
-        return GridState(values, jnp.asarray(t, points.dtype))
+    @property
+    def equation(self) -> Equation:
+        return self.remainder.equation
 
-    def __call__(self, state: GridState) -> GridState:
-        (e_half, q), (e_full, first, middle, last) = self.half, self.full
-        t, t_half, t_end = state.t, state.t + 0.5 * self.dt, state.t + self.dt
-        u = self.grid.to_modes(state.values)
-        if not any(map(self.equation.states, ("flux", "velocity", "nonlinear"))):
-            return GridState(self.grid.to_values(_times(e_full, u)), t_end)
-        n_u = self.remainder(u, t)
-        half_way = _times(e_half, u)
-        a = half_way + _times(q, n_u)
-        n_a = self.remainder(a, t_half)
-        n_b = self.remainder(half_way + _times(q, n_a), t_half)
-        n_c = self.remainder(_times(e_half, a) + _times(q, 2 * n_b - n_u), t_end)
-        out = _times(e_full, u) + _times(first, n_u) + _times(middle, n_a + n_b) + _times(last, n_c)
-        return GridState(self.grid.to_values(out), t_end)
+    @property
+    def grid(self) -> Grid:
+        return self.remainder.grid
 
-    def remainder(self, modes: Complex[Array, "c *k"], t: Float[Array, ""]) -> Complex[Array, "c *k"]:
-        """N in Fourier space: nonlinear − ik·F̂, or nonlinear − velocity·∇u."""
-        equation, grid = self.equation, self.grid
-        has_flux, has_velocity, has_nonlinear = map(equation.states, ("flux", "velocity", "nonlinear"))
-        kept = jnp.asarray(self._kept())[None]
-        jet = SpectralJet(grid.to_values(jnp.where(kept, modes, 0)), grid, t)
-        total = jnp.zeros_like(modes)
-        if has_flux:
-            fluxes = grid.to_modes(equation.flux(ValueJet(jet.value, grid.points, t)))
-            total = total - 1j * jnp.einsum("d...,cd...->c...", grid.wavevectors(), fluxes)
-        local = equation.nonlinear(jet) if has_nonlinear else jnp.zeros_like(jet.value)
-        if has_velocity and not has_flux:
-            local = local - jnp.einsum("d...,cd...->c...", equation.velocity(jet), jet.gradient)
-        if has_nonlinear or not has_flux:
-            total = total + grid.to_modes(local)
-        return jnp.where(kept, total, 0)
+    @property
+    def basis(self) -> Transform:
+        return self.remainder.basis
 
-    def _kept(self) -> np.ndarray:
-        half = np.reshape(self.grid.shape, (-1,) + (1,) * self.grid.dim) / 2
-        return np.all(np.abs(self.grid.mode_numbers()) < self.dealias * half, axis=0)
+    @property
+    def max_courant(self) -> float:
+        return _MAX_COURANT[self.order]
+
+    def init(self, initial: Field | Inexact[Array, "c *s"], t: int | float | Float[Array, ""] = 0.0) -> ModeState:
+        """The state at time t of a field `initial(x) -> (c,)` or of values on the grid, less the modes not kept."""
+        values = values_on(self.grid, self.equation, initial)
+        return ModeState(self.basis.to_modes(values), jnp.asarray(t, jnp.finfo(values.dtype).dtype))
+
+    def values(self, state: ModeState) -> Inexact[Array, "c *s"]:
+        return self.basis.to_values(state.modes)
+
+    def courant(self, values: Inexact[Array, "c *s"]) -> Float[Array, ""]:
+        """The advective number Σᵢ max|velocityᵢ| · reachᵢ · dt; 0 if the equation states no velocity."""
+        velocity = self.remainder.velocity(values, jnp.zeros(()))
+        if velocity is None:
+            return jnp.zeros(())
+        return self.dt * jnp.sum(jnp.max(jnp.abs(velocity), axis=range(1, velocity.ndim)) * self.reach)
+
+    def __call__(self, state: ModeState) -> ModeState:
+        u, t = state.modes, state.t
+        if self.remainder.is_steady:
+            modes = times(self.stages[0], u)
+            if self.remainder.source is not None:
+                modes = modes + times(self.stages[1], self.remainder.source)
+        else:
+            modes = _STEPS[self.order](u, t, self.dt, self.remainder, *self.stages)
+        return ModeState(modes, t + self.dt)
 
 
-def _times(coefficient: Array, modes: Array) -> Array:
-    """(c, *k) or (c, c, *k) times (c, *k)."""
-    if coefficient.ndim == modes.ndim:
-        return coefficient * modes
-    return jnp.einsum("ij...,j...->i...", coefficient, modes)
+def _basis(equation, grid, dealias, walls, backend) -> Transform:
+    """The modes a solution is expanded in. All are kept if no term of the equation could alias."""
+    basis = make_transform(grid.shape, dealias, backend, walls=walls)
+    if walled(basis) and not grid.centred:
+        raise ValueError("walls need a grid of cell centres: Grid(…, centred=True).")
+    return basis if has_explicit_terms(equation) else make_transform(grid.shape, 1.0, backend, walls=walls)
 
 
-def _diagonal_if_possible(symbol: Complex[Array, "c c *k"]) -> Array:
-    """The diagonal (c, *k) of a symbol that is diagonal; a traced one is only known to be if c = 1."""
-    c = symbol.shape[0]
-    if c > 1:
-        off_diagonal = symbol[~np.eye(c, dtype=bool)]
-        if isinstance(symbol, Tracer) or bool(jnp.any(off_diagonal != 0)):
-            return symbol
-    return jnp.stack([symbol[i, i] for i in range(c)])
+def _weights(symbol, dt, order, dim) -> tuple[Array, ...]:
+    """exp(L dt) and dt φ₁(L dt), then what the order adds: (22) to (29) of Cox & Matthews, without cancellation."""
+    is_matrix = symbol.ndim == dim + 2
+    full, phi1, phi2, phi3 = phi_functions(symbol * dt, is_matrix)
+    first = (full, dt * phi1)
+    if order == 1:
+        return first
+    if order == 2:
+        return (*first, dt * phi2)
+    half, half_phi1, _, _ = phi_functions(symbol * (0.5 * dt), is_matrix)
+    ends = (phi1 - 3 * phi2 + 4 * phi3, 2 * phi2 - 4 * phi3, 4 * phi3 - phi2)  # beginning, middle, end
+    return (*first, half, 0.5 * dt * half_phi1, *(dt * weight for weight in ends))
 
 
-@partial(jax.jit, static_argnums=1)  # many small operations, compiled as one
-def _phi(z: Array, is_matrix: bool) -> tuple[Array, ...]:
-    """exp z, φ₁, φ₂, φ₃ with φₖ = (φₖ₋₁ − 1/(k−1)!)/z, of scalars (c, *k) or of matrices (c, c, *k)."""
-    if is_matrix:
-        return tuple(jnp.moveaxis(phi, (-2, -1), (0, 1)) for phi in _matrix_phi(jnp.moveaxis(z, (0, 1), (-2, -1))))
-    return jnp.exp(z), *(phi[..., 0, 0] for phi in _matrix_phi(z[..., None, None])[1:])
+def _euler(u, t, dt, N, e, q):
+    return times(e, u) + times(q, N(u, t))
 
 
-def _matrix_phi(z: Complex[Array, "*k c c"]) -> tuple[Array, ...]:
-    """Taylor series at Z/2ˢ, of norm ≤ 1, then s times φₖ(2Z) = 2⁻ᵏ (φ₀(Z) φₖ(Z) + Σ φⱼ(Z)/(k − j)!), j = 1 … k."""
-    norm = jax.lax.stop_gradient(jnp.max(jnp.sum(jnp.abs(z), axis=-1), axis=-1)[..., None, None])
-    doublings = jnp.ceil(jnp.log2(jnp.maximum(norm, 1)))
-    z, one = z * jnp.exp2(-doublings), jnp.broadcast_to(jnp.eye(z.shape[-1], dtype=z.dtype), z.shape)
-    phi3 = one / float(math.factorial(21))
-    for k in range(20, 2, -1):
-        phi3 = z @ phi3 + one / float(math.factorial(k))
-    phi2 = z @ phi3 + one / 2
-    phi1 = z @ phi2 + one
+def _second_order(u, t, dt, N, e, q, r):
+    n_u = N(u, t)
+    a = times(e, u) + times(q, n_u)
+    return a + times(r, N(a, t + dt) - n_u)
 
-    def double(phi, i):
-        p0, p1, p2, p3 = phi
-        twice = (p0 @ p0, (p0 @ p1 + p1) / 2, (p0 @ p2 + p1 + p2) / 4, (p0 @ p3 + p1 / 2 + p2 + p3) / 8)
-        return tuple(jnp.where(i < doublings, a, b) for a, b in zip(twice, phi, strict=True)), None
 
-    return jax.lax.scan(double, (z @ phi1 + one, phi1, phi2, phi3), jnp.arange(64))[0]
+def _third_order(u, t, dt, N, e, q, e_half, q_half, first, middle, last):
+    n_u, e_u = N(u, t), times(e, u)
+    n_a = N(times(e_half, u) + times(q_half, n_u), t + 0.5 * dt)
+    n_b = N(e_u + times(q, 2 * n_a - n_u), t + dt)
+    return e_u + times(first, n_u) + times(middle, 2 * n_a) + times(last, n_b)
+
+
+def _fourth_order(u, t, dt, N, e, q, e_half, q_half, first, middle, last):
+    n_u, half_way = N(u, t), times(e_half, u)
+    a = half_way + times(q_half, n_u)
+    n_a = N(a, t + 0.5 * dt)
+    n_b = N(half_way + times(q_half, n_a), t + 0.5 * dt)
+    n_c = N(times(e_half, a) + times(q_half, 2 * n_b - n_u), t + dt)
+    return times(e, u) + times(first, n_u) + times(middle, n_a + n_b) + times(last, n_c)
+
+
+_STEPS = {1: _euler, 2: _second_order, 3: _third_order, 4: _fourth_order}
+
+
+def _reach(symbol, dt, grid, basis) -> Float[Array, " d"]:
+    """max |kᵢ φ₁(L dt)| over the kept modes: an explicit term acts on a mode by dt φ₁, less than dt if it is damped."""
+    is_matrix = symbol.ndim == grid.dim + 2
+    phi1 = jnp.abs(phi_functions(symbol * dt, is_matrix)[1])
+    action = jnp.max(jnp.sum(phi1, axis=1) if is_matrix else phi1, axis=0)
+    wavevectors = jnp.asarray(basis.wavevectors(grid.lengths) * basis.kept)
+    return jnp.max(jnp.abs(wavevectors) * action[None], axis=range(1, grid.dim + 1))

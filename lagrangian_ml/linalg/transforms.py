@@ -1,0 +1,274 @@
+"""Transforms between values on an equispaced grid and modes: Fourier on periodic axes, sines or cosines between walls.
+
+Periodic axes: û_m = Σⱼ uⱼ exp(−2πi mj/n) and u = (1/n) Σ û_m exp(+2πi mj/n), as `numpy.fft`. Walls, on the centres
+xⱼ = j + ½ of n cells: "dirichlet" û_m = 2 Σ uⱼ sin(π m xⱼ/n), m = 1 … n (DST-II), "neumann" the same with cosines,
+m = 0 … n − 1 (DCT-II), as `scipy.fft`. Only the modes |m| < dealias·n/2 (walls: m < dealias·n) of every axis are
+kept: `to_modes` is followed, and `to_values` preceded, by this Galerkin truncation; dealias = 1 keeps all.
+
+Back ends, equal to rounding: "fft" keeps the usual layout and masks, "pruned" carries the kept modes only and
+transforms only rows that have some, "matrix" multiplies by the matrix of each axis: for small grids and for TPUs.
+"""
+
+import abc
+import dataclasses
+import math
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Inexact
+
+from .trigonometric import dct, dst, idct, idst
+
+WALLS = {"periodic": "exp", "dirichlet": "sin", "neumann": "cos"}
+SWAP = {"sin": "cos", "cos": "sin"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Axis:
+    """One axis: n points, the basis functions, and the mode numbers of their coefficients.
+
+    `basis` is "exp", "half" (exp of a real field: only m ≥ 0 are stored), "sin" or "cos"; modes are stored from
+    `first` on, `count` of them (of "exp": those ≥ 0), and kept if |m| < `bound`.
+    """
+
+    n: int
+    basis: str
+    count: int
+    bound: float
+    first: int = 0
+
+    @property
+    def modes(self) -> np.ndarray:
+        """The stored mode numbers, in the order of `numpy.fft.fftfreq`."""
+        positive = self.first + np.arange(self.count)
+        if self.basis != "exp":
+            return positive
+        negative = self.n // 2 if self.count == (self.n + 1) // 2 else self.count - 1
+        return np.concatenate([positive, np.arange(-negative, 0)])
+
+    @property
+    def swapped(self) -> "Axis":
+        """The axis on which odd derivatives are read: sines become cosines of the same m, and vice versa."""
+        return dataclasses.replace(self, basis=SWAP.get(self.basis, self.basis))
+
+    def pruned(self) -> "Axis":
+        """The same axis, storing only what is kept."""
+        modes = self.modes
+        return dataclasses.replace(self, count=int(np.sum((modes >= 0) & (modes < self.bound))))
+
+    @classmethod
+    def of(cls, n: int, wall: str, dealias: float, half: bool) -> "Axis":
+        """The axis of all modes. The bound is lowered by rounding's share: 2/3 of 96 must not keep m = 32."""
+        basis = "half" if half else WALLS[wall]
+        count = {"exp": (n + 1) // 2, "half": n // 2 + 1}.get(basis, n)
+        bound = math.inf if dealias == 1 else dealias * (n / 2 if wall == "periodic" else n) - 1e-9 * n
+        return cls(n, basis, count, bound, first=int(basis == "sin"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Transform(abc.ABC):
+    """Values (…, *s) to modes (…, *k) and back. Hashable: a static part of what uses it; made by `make_transform`."""
+
+    axes: tuple[Axis, ...]
+
+    @abc.abstractmethod
+    def to_modes(self, values: Inexact[Array, "..."]) -> Inexact[Array, "..."]:
+        """Values (…, *s) to the kept modes (…, *k); real if all axes have walls and the values are real."""
+
+    @abc.abstractmethod
+    def to_values(self, modes: Inexact[Array, "..."]) -> Inexact[Array, "..."]:
+        """Modes (…, *k) to values (…, *s)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(axis.n for axis in self.axes)
+
+    @cached_property
+    def mode_numbers(self) -> np.ndarray:
+        """The integers m of the stored modes, (d, *k)."""
+        return np.stack(np.meshgrid(*(axis.modes for axis in self.axes), indexing="ij")).astype(float)
+
+    @cached_property
+    def kept(self) -> np.ndarray:
+        """Whether each stored mode is kept, (*k)."""
+        bounds = np.reshape([axis.bound for axis in self.axes], (-1,) + (1,) * len(self.axes))
+        return np.all(np.abs(self.mode_numbers) < bounds, axis=0)
+
+    def wavevectors(self, lengths: Sequence[float]) -> np.ndarray:
+        """κ = 2π m/length, between walls π m/length, (d, *k)."""
+        scales = [
+            math.pi * (1 if a.basis in SWAP else 2) / length for a, length in zip(self.axes, lengths, strict=True)
+        ]
+        return np.reshape(scales, (-1,) + (1,) * len(self.axes)) * self.mode_numbers
+
+    def derivative(self, directions: Sequence[int], lengths: Sequence[float]) -> tuple[np.ndarray, "Transform"]:
+        """∂ᵢ∂ⱼ… for directions (i, j, …): the factors (*k) of the modes, and the transform that reads the result.
+
+        That is another one where a derivative of odd order turns sines into cosines. A periodic Nyquist mode is
+        dropped from odd orders: its sign is undefined.
+        """
+        kappa = self.wavevectors(lengths)
+        factor, axes = np.ones(kappa.shape[1:], complex), list(self.axes)
+        for i in set(directions):
+            order, axis = list(directions).count(i), self.axes[i]
+            power = (1j * kappa[i]) ** order
+            if axis.basis in SWAP and order % 2:
+                power = power * (-1j if axis.basis == "sin" else 1j)  # sin′ = cos, cos′ = −sin
+                axes[i] = axis.swapped
+            elif order % 2 and axis.n % 2 == 0:
+                power = np.where(np.abs(self.mode_numbers[i]) == axis.n // 2, 0, power)
+            factor = factor * power
+        is_real = all(a.basis in SWAP for a in self.axes)
+        return factor.real if is_real else factor, dataclasses.replace(self, axes=tuple(axes))
+
+
+class FFT(Transform):
+    """Fast transforms in the usual layout, (m ≥ 0, m < 0) on every axis; what is not kept is zero."""
+
+    def to_modes(self, values):
+        modes = values
+        for i in self._order:
+            modes = self._along(i, modes, forward=True)
+        return modes if self.kept.all() else jnp.where(self.kept, modes, 0)
+
+    def to_values(self, modes):
+        values = modes if self.kept.all() else jnp.where(self.kept, modes, 0)
+        for i in reversed(self._order):
+            values = self._along(i, values, forward=False)
+        return values
+
+    @cached_property
+    def _order(self) -> list[int]:
+        """Axes in the order of `to_modes`: walls, on real values still; then the halved axis, then the others."""
+        rank = {"sin": 0, "cos": 0, "half": 1, "exp": 2}
+        return sorted(range(len(self.axes)), key=lambda i: rank[self.axes[i].basis])
+
+    def _along(self, i: int, x: Array, forward: bool) -> Array:
+        axis, position = self.axes[i], i - len(self.axes)
+        return jnp.moveaxis(
+            (_fast_forward if forward else _fast_backward)(axis, jnp.moveaxis(x, position, -1)), -1, position
+        )
+
+
+class PrunedFFT(FFT):
+    """Fast transforms of the rows that hold kept modes; only these are stored."""
+
+
+def _fast_forward(axis: Axis, x: Array) -> Array:
+    """The stored modes of the last axis."""
+    if axis.basis == "exp":
+        modes, positive = jnp.fft.fft(x), axis.count
+        negative = len(axis.modes) - positive
+        return modes if negative + positive == axis.n else _join(modes[..., :positive], modes[..., axis.n - negative :])
+    if axis.basis == "half":
+        return jnp.fft.rfft(x)[..., : axis.count]
+    zero = jnp.zeros_like(x[..., :1])
+    modes = _join(dct(x), zero) if axis.basis == "cos" else _join(zero, dst(x))
+    return modes[..., axis.first : axis.first + axis.count]
+
+
+def _fast_backward(axis: Axis, modes: Array) -> Array:
+    """Values from the stored modes of the last axis."""
+    if axis.basis == "exp":
+        gap = axis.n - modes.shape[-1]
+        if gap:
+            zeros = jnp.zeros((*modes.shape[:-1], gap), modes.dtype)
+            modes = _join(modes[..., : axis.count], zeros, modes[..., axis.count :])
+        return jnp.fft.ifft(modes)
+    if axis.basis == "half":
+        return jnp.fft.irfft(modes, axis.n)
+    ends = (axis.first, axis.n + 1 - axis.first - axis.count)
+    modes = jnp.pad(modes, [(0, 0)] * (modes.ndim - 1) + [ends])
+    return idct(modes[..., :-1]) if axis.basis == "cos" else idst(modes[..., 1:])
+
+
+def _join(*parts: Array) -> Array:
+    return jnp.concatenate(parts, axis=-1)
+
+
+class MatrixDFT(PrunedFFT):
+    """Products with the real matrix of each axis, (cos, −sin) for exponentials: n² work, but no other overhead."""
+
+    def _along(self, i, x, forward):
+        axis, position = self.axes[i], i - len(self.axes)
+        x = jnp.moveaxis(x, position, -1)
+        forward_matrix, backward_matrix = _matrices(axis)
+        dtype = jnp.finfo(x.dtype).dtype
+        matrix = jnp.asarray(forward_matrix if forward else backward_matrix, dtype)
+        if axis.basis in SWAP:
+            out = lax.complex(x.real @ matrix, x.imag @ matrix) if jnp.iscomplexobj(x) else x @ matrix
+        elif axis.basis == "half" and forward:
+            out = _as_complex(x @ matrix)
+        elif axis.basis == "half":
+            out = _as_real(x) @ matrix
+        else:
+            out = _as_complex(_as_real(x) @ matrix)
+        return jnp.moveaxis(out, -1, position)
+
+
+def _as_real(x: Array) -> Array:
+    """(re, im) beside each other on the last axis."""
+    return _join(x.real, x.imag)
+
+
+def _as_complex(x: Array) -> Array:
+    return lax.complex(*jnp.split(x, 2, axis=-1))
+
+
+@lru_cache
+def _matrices(axis: Axis) -> tuple[np.ndarray, np.ndarray]:
+    """The matrices that multiply rows from the right: values to modes, and back."""
+    m, n = axis.modes, axis.n
+    if axis.basis in SWAP:
+        function = np.sin if axis.basis == "sin" else np.cos
+        values = function(np.pi / n * _modulo(np.outer(m, 2 * np.arange(n) + 1), 4 * n) / 2)
+        return 2 * values.T, np.where((m == 0) | (m == n), 0.5, 1)[:, None] * values / n
+    angle = 2 * np.pi / n * _modulo(np.outer(m, np.arange(n)), n)
+    cos, sin = np.cos(angle), np.sin(angle)
+    if axis.basis == "half":
+        weight = np.where((m == 0) | (2 * m == n), 1, 2)[:, None] / n
+        return np.concatenate([cos.T, -sin.T], axis=1), np.concatenate([weight * cos, -weight * sin])
+    forward = np.block([[cos.T, -sin.T], [sin.T, cos.T]])
+    return forward, forward.T / n
+
+
+def _modulo(k: np.ndarray, n: int) -> np.ndarray:
+    """k mod n, so that the angles are exact to rounding for large k."""
+    return np.mod(k, n)
+
+
+BACKENDS = {"fft": FFT, "pruned": PrunedFFT, "matrix": MatrixDFT}
+
+
+def make_transform(
+    shape: Sequence[int],
+    dealias: float = 1.0,
+    backend: str = "auto",
+    real: bool = True,
+    walls: Sequence[str] | str = "periodic",
+) -> Transform:
+    """The transform of fields on `shape` points that keeps the fraction `dealias` of the modes of every axis.
+
+    `walls` names each axis (or all): "periodic", "dirichlet" or "neumann". Real fields (`real`) on periodic axes
+    store half of the last of these.
+
+    Raises:
+        ValueError: if dealias lies outside (0, 1], or a back end or a wall is unknown.
+    """
+    walls = (walls,) * len(shape) if isinstance(walls, str) else tuple(walls)
+    if not 0 < dealias <= 1:
+        raise ValueError(f"dealias={dealias} must lie in (0, 1]; 2/3 suits quadratic terms, 1/2 cubic ones.")
+    if len(walls) != len(shape) or not set(walls) <= set(WALLS):
+        raise ValueError(f"walls={walls}: name one of {', '.join(WALLS)} for each of the {len(shape)} axes.")
+    if backend not in ("auto", *BACKENDS):
+        raise ValueError(f"the back end {backend!r} is unknown; choose one of auto, {', '.join(BACKENDS)}.")
+    halved = max((i for i, wall in enumerate(walls) if wall == "periodic" and real), default=None)
+    axes = [Axis.of(n, wall, dealias, i == halved) for i, (n, wall) in enumerate(zip(shape, walls, strict=True))]
+    if backend == "auto":
+        backend = "matrix" if max(shape) <= 64 and len(shape) > 1 else "pruned"
+    if backend != "fft":
+        axes = [axis.pruned() for axis in axes]
+    return BACKENDS[backend](tuple(axes))

@@ -1,0 +1,168 @@
+"""What is left of an equation when its linear part is taken out, as modes: N(û, t).
+
+Local terms are formed on the grid. Terms that were differentiated or combined afterwards, fluxes and products, are
+transformed once and then multiplied by their Fourier symbol.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float, Inexact
+
+from ..core import Equation, GradientJet, Grid, ValueJet
+from ..jets import SpectralJet, linear_symbol, symbol
+from ..linalg import Transform
+from .phi import times
+
+
+class Remainder(eqx.Module):
+    """N(modes, t) = nonlinear + source − transport, in the kept modes of `basis`."""
+
+    equation: Equation
+    grid: Grid
+    basis: Transform = eqx.field(static=True)
+    source: Array | None  # its modes (c, *k)
+    combine: Array | None  # the symbol (c, m, *k) of `combine`
+    bases: tuple[Transform, ...] = eqx.field(static=True)  # what reads each product
+
+    def __init__(self, equation: Equation, grid: Grid, basis: Transform):
+        self.equation, self.grid, self.basis = equation, grid, basis
+        self.source = basis.to_modes(equation.source(grid.points)) if equation.states("source") else None
+        self.combine, self.bases = None, ()
+        if equation.states("products"):
+            self.combine, self.bases = combine_part(equation, grid, basis)
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether there is nothing but a source."""
+        return not has_explicit_terms(self.equation)
+
+    def __call__(self, modes: Inexact[Array, "c *k"], t: Float[Array, ""]) -> Inexact[Array, "c *k"]:
+        equation = self.equation
+        jet = SpectralJet.from_modes(modes, self.grid, self.basis, t)
+        local = equation.nonlinear(jet) if equation.states("nonlinear") else None
+        total = 0.0 if self.source is None else self.source
+        if self.combine is not None:
+            total = total - times(self.combine, self._product_modes(equation.products(jet)))
+        elif equation.states("flux"):  # it comes before `velocity`, the same term: it is conservative, and cheaper
+            total = total - jet.divergence_modes(equation.flux(ValueJet(jet.value, jet.x, t)))
+        elif equation.states("velocity"):
+            transport = jnp.einsum("d...,cd...->c...", equation.velocity(jet), jet.gradient)
+            local = -transport if local is None else local - transport
+        if equation.states("diffusive_flux"):
+            total = total + jet.divergence_modes(equation.diffusive_flux(GradientJet(jet.value, jet.gradient)))
+        return total if local is None else total + self.basis.to_modes(local)
+
+    def _product_modes(self, products):
+        if len(set(self.bases)) == 1:
+            return self.bases[0].to_modes(products)
+        return jnp.stack([basis.to_modes(product) for basis, product in zip(self.bases, products, strict=True)])
+
+    def velocity(self, values: Inexact[Array, "c *s"], t: Float[Array, ""]) -> Inexact[Array, "d *s"] | None:
+        """The velocity that carries these values, or None if the equation gives none."""
+        jet = SpectralJet(values, self.grid, t, self.basis)
+        if self.equation.states("velocity"):
+            return self.equation.velocity(jet)
+        if self.equation.states("flux") and self.equation.num_components == 1:
+            flux = lambda value: self.equation.flux(ValueJet(value, jet.x, jet.t))
+            return jax.jvp(flux, (values,), (jnp.ones_like(values),))[1][0]
+        return None
+
+
+def has_explicit_terms(equation: Equation) -> bool:
+    """Whether an equation has more than `linear` and `source`, which are integrated exactly."""
+    return any(map(equation.states, ("flux", "velocity", "products", "nonlinear", "diffusive_flux")))
+
+
+def walled(basis: Transform) -> tuple[int, ...]:
+    """The axes that end at walls."""
+    return tuple(i for i, axis in enumerate(basis.axes) if axis.basis in ("sin", "cos"))
+
+
+def is_real(basis: Transform) -> bool:
+    """Whether the fields are real."""
+    return any(axis.basis != "exp" for axis in basis.axes)
+
+
+def linear_part(equation: Equation, grid: Grid, basis: Transform) -> Array:
+    """The symbol of `linear`: its diagonal (c, *k) if it is diagonal, else (c, c, *k); real if it is real.
+
+    Raises:
+        ValueError: if there are derivatives of odd order across a wall.
+    """
+    probe = lambda equation, k: linear_symbol(equation, jnp.asarray(k))
+    matrix = probe(equation, _wavevectors(grid, basis))
+    pattern = _pattern(probe, equation, _wavevectors(grid, basis))
+    for i in walled(basis) if pattern is not None else ():
+        mirrored = _pattern(probe, equation, _wavevectors(grid, basis, i))
+        if _parity(pattern, mirrored, "`linear`", i) < 0:
+            raise ValueError(f"`linear` has derivatives of odd order along axis {i}, which do not fit its walls.")
+    c = equation.num_components
+    if c == 1 or (pattern is not None and not np.any(pattern[~np.eye(c, dtype=bool)])):
+        matrix = jnp.stack([matrix[i, i] for i in range(c)])
+    return _real_if(pattern, matrix, basis)
+
+
+def combine_part(equation: Equation, grid: Grid, basis: Transform) -> tuple[Array, tuple[Transform, ...]]:
+    """The symbol (c, m, *k) of `combine`, and the basis that reads each of the m products.
+
+    Between walls a product whose derivatives along axis i are odd has the other parity than u there.
+    """
+    m = _num_products(equation, grid, basis)
+    name = f"`combine` of {type(equation).__name__}"
+    probe = lambda equation, k: symbol(equation.combine, jnp.asarray(k), m, name)
+    matrix = probe(equation, _wavevectors(grid, basis))
+    pattern = _pattern(probe, equation, _wavevectors(grid, basis))
+    bases, turns = [basis] * m, np.ones(m, complex)
+    for i in walled(basis) if pattern is not None else ():
+        mirrored = _pattern(probe, equation, _wavevectors(grid, basis, i))
+        for j in range(m):
+            if _parity(pattern[:, j], mirrored[:, j], f"{name} of product {j}", i) < 0:
+                bases[j] = bases[j].derivative((i,), grid.lengths)[1]
+                turns[j] *= 1j if basis.axes[i].basis == "sin" else -1j
+    if np.any(turns != 1):
+        turns = turns.reshape(1, m, *(1,) * grid.dim)
+        matrix, pattern = matrix * jnp.asarray(turns), pattern * turns
+    return _real_if(pattern, matrix, basis), tuple(bases)
+
+
+def _num_products(equation, grid, basis):
+    values = jax.ShapeDtypeStruct((equation.num_components, *grid.shape), complex if not is_real(basis) else float)
+    jet = lambda values: SpectralJet(values, grid, jnp.zeros(()), basis)
+    return jax.eval_shape(lambda values: equation.products(jet(values)), values).shape[0]
+
+
+def _wavevectors(grid, basis, mirrored=None):
+    signs = np.ones((grid.dim,) + (1,) * grid.dim)
+    if mirrored is not None:
+        signs[mirrored] = -1
+    return signs * basis.wavevectors(grid.lengths)
+
+
+def _pattern(probe, equation, wavevectors) -> np.ndarray | None:
+    """A symbol in numbers, to see which entries are zero, real, even or odd; None if that cannot be known.
+
+    Coefficients that are being traced are given arbitrary values: entries that vanish with these vanish with all.
+    """
+    generic = np.random.default_rng(0)
+    give = lambda leaf: generic.uniform(0.5, 1.5, leaf.shape).astype(leaf.dtype) if isinstance(leaf, Tracer) else leaf
+    with jax.ensure_compile_time_eval():
+        values = probe(jax.tree.map(give, equation), wavevectors)
+    return None if isinstance(values, Tracer) else np.asarray(values)
+
+
+def _parity(at_k: np.ndarray, mirrored: np.ndarray, what: str, axis: int) -> int:
+    """+1 or −1 for a symbol that is even or odd in k along the axis."""
+    for sign in (1, -1):
+        if np.max(np.abs(at_k - sign * mirrored)) <= 1e-6 * np.max(np.abs(at_k)):
+            return sign
+    raise ValueError(f"{what} mixes derivatives of even and odd order along axis {axis}, which do not fit its walls.")
+
+
+def _real_if(pattern, matrix, basis):
+    """The real part of the symbol, if its pattern or the walls say that this is all of it."""
+    if len(walled(basis)) == len(basis.axes) or (pattern is not None and not np.any(pattern.imag)):
+        return matrix.real
+    return matrix
