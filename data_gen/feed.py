@@ -1,4 +1,4 @@
-"""Batches of stored samples for `fit`: a `Source` that holds the samples in memory, or reads them as they are needed."""
+"""Batches of stored samples for `fit`: a `Source` that holds them in memory, or reads them as they are needed."""
 
 import threading
 from collections.abc import Sequence

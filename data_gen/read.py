@@ -126,7 +126,9 @@ class Dataset(SampleStore):
         if lines is None:
             raise DatasetError(f"{self.path}/{manifest.NAME} has changed since it was written; {self._repair}")
         if lines[0].get("version") != manifest.VERSION:
-            raise DatasetError(f"{self.path} has the version {lines[0].get('version')} of the format; update this package.")
+            raise DatasetError(
+                f"{self.path} has the version {lines[0].get('version')} of the format; update this package."
+            )
         small = [line.get("files", {}) for line in lines if "shard" not in line]
         listed = {name: entry for files in small for name, entry in files.items()}
         begun = {name: self._store.read(name) for name in listed if not name.startswith("figures/")}
@@ -141,8 +143,8 @@ class Dataset(SampleStore):
     def _what_is_there(self):
         if self._store.read("recipe.yaml").result().state == "value":
             return (
-                f"{self.path} is unfinished: it has no {manifest.NAME}. The `lagrangian-ml generate` command that began "
-                "it continues it."
+                f"{self.path} is unfinished: it has no {manifest.NAME}. The `lagrangian-ml generate` command that "
+                "began it continues it."
             )
         return f"{self.path} holds no data set: there is neither {manifest.NAME} nor recipe.yaml in it."
 

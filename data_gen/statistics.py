@@ -37,9 +37,7 @@ def merge(states: Iterable[State]) -> State:
     for part in parts:
         if _kinds(part) != _kinds(parts[0]):
             raise ValueError(f"statistics of {_kinds(part)} cannot be merged with those of {_kinds(parts[0])}.")
-    return {
-        name: {kind: _fold(part[name][kind] for part in parts) for kind in parts[0][name]} for name in parts[0]
-    }
+    return {name: {kind: _fold(part[name][kind] for part in parts) for kind in parts[0][name]} for name in parts[0]}
 
 
 def summarise(state: State) -> Summary:

@@ -117,7 +117,7 @@ class NavierStokes(Equation):
     viscosity: Scalar = 1e-2
     force: Force | None = None
     dim: int = eqx.field(static=True, default=2)
-    steady: bool = eqx.field(static=True, default=False)
+    steady: bool = eqx.field(static=True, default=False, kw_only=True)
 
     def __check_init__(self):
         require_nonnegative(viscosity=self.viscosity)
@@ -128,7 +128,7 @@ class NavierStokes(Equation):
         return self.dim + 1
 
     def rate(self, jet: Jet) -> Inexact[Array, "c *s"]:
-        raise ValueError("NavierStokes has no rate: take VelocityNavierStokes or VorticityNavierStokes on grids.")
+        raise ValueError("NavierStokes has no rate; solvers need VelocityNavierStokes or VorticityNavierStokes.")
 
     def residual(self, jet: Jet) -> Inexact[Array, "c *s"]:
         """(u_t + (u·∇)u + ∇p − νΔu − f, ∇·u)"""

@@ -2,12 +2,13 @@
 
 from .forward import Forward, forward_laplacian, mixed_derivative, taylor
 from .point import PointJet, point_jet
-from .spectral import SpectralJet
+from .spectral import PartJet, SpectralJet
 from .stencil import StencilJet
 from .symbol import linear_symbol, symbol
 
 __all__ = [
     "Forward",
+    "PartJet",
     "PointJet",
     "SpectralJet",
     "StencilJet",

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Inexact
 
 from ..core import Grid, Jet, ValueJet
-from ..linalg import Transform, make_transform
+from ..linalg import Transform, make_transform, scale
 
 
 class SpectralJet(Jet):
@@ -55,7 +55,7 @@ class SpectralJet(Jet):
         axes = tuple(sorted(axes))
         if axes not in self._derivatives:
             factor, basis = self.basis.derivative(axes, self.grid.lengths)
-            self._derivatives[axes] = basis.to_values(jnp.asarray(factor)[None] * self.modes)
+            self._derivatives[axes] = basis.to_values(scale(factor, self.modes))
         return self._derivatives[axes]
 
     @cached_property
@@ -64,7 +64,7 @@ class SpectralJet(Jet):
 
     @cached_property
     def laplacian(self):
-        return self.basis.to_values(jnp.asarray(-self._square)[None] * self.modes)
+        return self.basis.to_values(scale(-self._square, self.modes))
 
     @cached_property
     def _square(self) -> np.ndarray:
@@ -75,7 +75,7 @@ class SpectralJet(Jet):
         """The jet of Δ⁻¹u; a constant mode is dropped."""
         square = self._square
         factor = np.where(square == 0, 0.0, -1 / np.where(square == 0, 1.0, square))
-        return SpectralJet.from_modes(jnp.asarray(factor)[None] * self.modes, self.grid, self.basis, self.t)
+        return SpectralJet.from_modes(scale(factor, self.modes), self.grid, self.basis, self.t)
 
     def of(self, law: Callable[[Jet], Array]) -> "SpectralJet":
         return SpectralJet(law(self), self.grid, self.t, self.basis)
@@ -98,5 +98,24 @@ class SpectralJet(Jet):
             basis = self.basis.derivative((i,), self.grid.lengths)[1]
             factor, _ = basis.derivative((i,), self.grid.lengths)
             modes = jnp.stack([basis.to_modes(component) for component in fluxes[:, i]])
-            total = total + jnp.asarray(factor)[None] * modes
+            total = total + scale(factor, modes)
         return total
+
+
+class PartJet(Jet):
+    """The real or the imaginary part of a jet: one of the two real fields that a complex one carries."""
+
+    def __init__(self, jet: Jet, part: Callable[[Array], Array]):
+        self._jet, self._part, self.x, self.t = jet, part, jet.x, jet.t
+
+    value = property(lambda self: self._part(self._jet.value))
+    gradient = property(lambda self: self._part(self._jet.gradient))
+    laplacian = property(lambda self: self._part(self._jet.laplacian))
+    dt = property(lambda self: self._jet.dt)
+    inverse_laplacian = property(lambda self: PartJet(self._jet.inverse_laplacian, self._part))
+
+    def d(self, *axes):
+        return self._part(self._jet.d(*axes))
+
+    def divergence(self, flux):
+        raise ValueError("a part of a jet does not transform fluxes: that is done for both parts at once.")

@@ -1,7 +1,8 @@
 """Linear algebra that methods share: least squares with damping, and transforms between grid values and modes."""
 
 from .least_squares import DampedLeastSquares, symmetric_product
-from .transforms import Transform, make_transform
+from .modes import Transform, scale
+from .transforms import make_transform
 from .tridiagonal import Tridiagonal
 
-__all__ = ["DampedLeastSquares", "Transform", "Tridiagonal", "make_transform", "symmetric_product"]
+__all__ = ["DampedLeastSquares", "Transform", "Tridiagonal", "make_transform", "scale", "symmetric_product"]

@@ -9,136 +9,65 @@ Back ends, equal to rounding: "fft" keeps the usual layout and masks, "pruned" c
 transforms only rows that have some, "matrix" multiplies by the matrix of each axis: for small grids and for TPUs.
 """
 
-import abc
-import dataclasses
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Inexact
+from jaxtyping import Array
 
+from .modes import SWAP, WALLS, Axis, Transform
+from .packed import PackedFFT
 from .trigonometric import dct, dst, idct, idst
-
-WALLS = {"periodic": "exp", "dirichlet": "sin", "neumann": "cos"}
-SWAP = {"sin": "cos", "cos": "sin"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Axis:
-    """One axis: n points, the basis functions, and the mode numbers of their coefficients.
-
-    `basis` is "exp", "half" (exp of a real field: only m ≥ 0 are stored), "sin" or "cos"; modes are stored from
-    `first` on, `count` of them (of "exp": those ≥ 0), and kept if |m| < `bound`.
-    """
-
-    n: int
-    basis: str
-    count: int
-    bound: float
-    first: int = 0
-
-    @property
-    def modes(self) -> np.ndarray:
-        """The stored mode numbers, in the order of `numpy.fft.fftfreq`."""
-        positive = self.first + np.arange(self.count)
-        if self.basis != "exp":
-            return positive
-        negative = self.n // 2 if self.count == (self.n + 1) // 2 else self.count - 1
-        return np.concatenate([positive, np.arange(-negative, 0)])
-
-    @property
-    def swapped(self) -> "Axis":
-        """The axis on which odd derivatives are read: sines become cosines of the same m, and vice versa."""
-        return dataclasses.replace(self, basis=SWAP.get(self.basis, self.basis))
-
-    def pruned(self) -> "Axis":
-        """The same axis, storing only what is kept."""
-        modes = self.modes
-        return dataclasses.replace(self, count=int(np.sum((modes >= 0) & (modes < self.bound))))
-
-    @classmethod
-    def of(cls, n: int, wall: str, dealias: float, half: bool) -> "Axis":
-        """The axis of all modes. The bound is lowered by rounding's share: 2/3 of 96 must not keep m = 32."""
-        basis = "half" if half else WALLS[wall]
-        count = {"exp": (n + 1) // 2, "half": n // 2 + 1}.get(basis, n)
-        bound = math.inf if dealias == 1 else dealias * (n / 2 if wall == "periodic" else n) - 1e-9 * n
-        return cls(n, basis, count, bound, first=int(basis == "sin"))
-
-
-@dataclasses.dataclass(frozen=True)
-class Transform(abc.ABC):
-    """Values (…, *s) to modes (…, *k) and back. Hashable: a static part of what uses it; made by `make_transform`."""
-
-    axes: tuple[Axis, ...]
-
-    @abc.abstractmethod
-    def to_modes(self, values: Inexact[Array, "..."]) -> Inexact[Array, "..."]:
-        """Values (…, *s) to the kept modes (…, *k); real if all axes have walls and the values are real."""
-
-    @abc.abstractmethod
-    def to_values(self, modes: Inexact[Array, "..."]) -> Inexact[Array, "..."]:
-        """Modes (…, *k) to values (…, *s)."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(axis.n for axis in self.axes)
-
-    @cached_property
-    def mode_numbers(self) -> np.ndarray:
-        """The integers m of the stored modes, (d, *k)."""
-        return np.stack(np.meshgrid(*(axis.modes for axis in self.axes), indexing="ij")).astype(float)
-
-    @cached_property
-    def kept(self) -> np.ndarray:
-        """Whether each stored mode is kept, (*k)."""
-        bounds = np.reshape([axis.bound for axis in self.axes], (-1,) + (1,) * len(self.axes))
-        return np.all(np.abs(self.mode_numbers) < bounds, axis=0)
-
-    def wavevectors(self, lengths: Sequence[float]) -> np.ndarray:
-        """κ = 2π m/length, between walls π m/length, (d, *k)."""
-        scales = [
-            math.pi * (1 if a.basis in SWAP else 2) / length for a, length in zip(self.axes, lengths, strict=True)
-        ]
-        return np.reshape(scales, (-1,) + (1,) * len(self.axes)) * self.mode_numbers
-
-    def derivative(self, directions: Sequence[int], lengths: Sequence[float]) -> tuple[np.ndarray, "Transform"]:
-        """∂ᵢ∂ⱼ… for directions (i, j, …): the factors (*k) of the modes, and the transform that reads the result.
-
-        That is another one where a derivative of odd order turns sines into cosines. A periodic Nyquist mode is
-        dropped from odd orders: its sign is undefined.
-        """
-        kappa = self.wavevectors(lengths)
-        factor, axes = np.ones(kappa.shape[1:], complex), list(self.axes)
-        for i in set(directions):
-            order, axis = list(directions).count(i), self.axes[i]
-            power = (1j * kappa[i]) ** order
-            if axis.basis in SWAP and order % 2:
-                power = power * (-1j if axis.basis == "sin" else 1j)  # sin′ = cos, cos′ = −sin
-                axes[i] = axis.swapped
-            elif order % 2 and axis.n % 2 == 0:
-                power = np.where(np.abs(self.mode_numbers[i]) == axis.n // 2, 0, power)
-            factor = factor * power
-        is_real = all(a.basis in SWAP for a in self.axes)
-        return factor.real if is_real else factor, dataclasses.replace(self, axes=tuple(axes))
 
 
 class FFT(Transform):
     """Fast transforms in the usual layout, (m ≥ 0, m < 0) on every axis; what is not kept is zero."""
 
     def to_modes(self, values):
-        modes = values
-        for i in self._order:
-            modes = self._along(i, modes, forward=True)
-        return modes if self.kept.all() else jnp.where(self.kept, modes, 0)
+        modes = self._along_walls(values, _fast_forward)
+        if self._periodic:
+            transform = jnp.fft.rfftn if self._halved else jnp.fft.fftn
+            modes = transform(modes, axes=self._periodic)
+        return self.truncated(modes)
 
     def to_values(self, modes):
-        values = modes if self.kept.all() else jnp.where(self.kept, modes, 0)
-        for i in reversed(self._order):
-            values = self._along(i, values, forward=False)
+        values = self.truncated(modes)
+        if self._halved:
+            values = jnp.fft.irfftn(values, s=[self.shape[i] for i in self._periodic], axes=self._periodic)
+        elif self._periodic:
+            values = jnp.fft.ifftn(values, axes=self._periodic)
+        return self._along_walls(values, _fast_backward)
+
+    @cached_property
+    def _periodic(self) -> list[int]:
+        """The periodic axes, counted from the last one, the halved one at the end."""
+        return [i - len(self.axes) for i, axis in enumerate(self.axes) if axis.basis not in SWAP]
+
+    @cached_property
+    def _halved(self) -> bool:
+        return any(axis.basis == "half" for axis in self.axes)
+
+    def _along_walls(self, x: Array, transform: Callable[[Axis, Array], Array]) -> Array:
+        for i, axis in enumerate(self.axes, -len(self.axes)):
+            if axis.basis in SWAP:
+                x = jnp.moveaxis(transform(axis, jnp.moveaxis(x, i, -1)), -1, i)
+        return x
+
+
+class PrunedFFT(Transform):
+    """Fast transforms, axis after axis, of the rows that hold kept modes; only these are stored."""
+
+    def to_modes(self, values):
+        for i in self._order:
+            values = self._along(i, values, forward=True)
         return values
+
+    def to_values(self, modes):
+        for i in reversed(self._order):
+            modes = self._along(i, modes, forward=False)
+        return modes
 
     @cached_property
     def _order(self) -> list[int]:
@@ -147,14 +76,8 @@ class FFT(Transform):
         return sorted(range(len(self.axes)), key=lambda i: rank[self.axes[i].basis])
 
     def _along(self, i: int, x: Array, forward: bool) -> Array:
-        axis, position = self.axes[i], i - len(self.axes)
-        return jnp.moveaxis(
-            (_fast_forward if forward else _fast_backward)(axis, jnp.moveaxis(x, position, -1)), -1, position
-        )
-
-
-class PrunedFFT(FFT):
-    """Fast transforms of the rows that hold kept modes; only these are stored."""
+        axis, transform = self.axes[i], _fast_forward if forward else _fast_backward
+        return jnp.moveaxis(transform(axis, jnp.moveaxis(x, i - len(self.axes), -1)), -1, i - len(self.axes))
 
 
 def _fast_forward(axis: Axis, x: Array) -> Array:
@@ -240,7 +163,7 @@ def _modulo(k: np.ndarray, n: int) -> np.ndarray:
     return np.mod(k, n)
 
 
-BACKENDS = {"fft": FFT, "pruned": PrunedFFT, "matrix": MatrixDFT}
+BACKENDS = {"fft": FFT, "packed": PackedFFT, "pruned": PrunedFFT, "matrix": MatrixDFT}
 
 
 def make_transform(
@@ -267,8 +190,12 @@ def make_transform(
         raise ValueError(f"the back end {backend!r} is unknown; choose one of auto, {', '.join(BACKENDS)}.")
     halved = max((i for i, wall in enumerate(walls) if wall == "periodic" and real), default=None)
     axes = [Axis.of(n, wall, dealias, i == halved) for i, (n, wall) in enumerate(zip(shape, walls, strict=True))]
+    if backend == "packed" and not (real and set(walls) == {"periodic"}):
+        raise ValueError('the back end "packed" is for real fields on periodic axes; take "fft" for others.')
     if backend == "auto":
         backend = "matrix" if max(shape) <= 64 and len(shape) > 1 else "pruned"
-    if backend != "fft":
+    if backend == "packed":
+        axes[-1] = axes[-1].pruned()
+    elif backend != "fft":
         axes = [axis.pruned() for axis in axes]
     return BACKENDS[backend](tuple(axes))

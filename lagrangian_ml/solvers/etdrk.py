@@ -9,14 +9,17 @@ Walls: "dirichlet" (u = 0) and "neumann" (no flux) expand in sines and cosines, 
 the parity of u about the walls: all powers of u between Neumann walls, odd ones and fluxes between Dirichlet walls.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float, Inexact
 
-from ..core import Equation, Field, Grid
+from ..core import Equation, Grid
 from ..linalg import Transform, make_transform
 from .phi import phi_functions, times
-from .remainder import Remainder, has_explicit_terms, linear_part, walled
+from .remainder import Remainder, has_explicit_terms, is_real, linear_part, walled
 from .state import values_on
 
 # Bounds of `courant` on the imaginary axis. Orders 1 and 2 have none: there the highest mode grows by 12 % a step.
@@ -36,6 +39,8 @@ class ETDRK(eqx.Module):
     `dealias` is the fraction of the modes that is kept on every axis: 2/3 removes the aliases of quadratic terms
     exactly; a cubic term such as Allen–Cahn's needs 1/2. Linear equations keep all. `walls` is "periodic",
     "dirichlet" or "neumann", or a tuple of these by axis; `transform` chooses the back end of the transforms.
+    `paired` steps two samples at once, as real and imaginary part of one complex field, which is faster on CPUs:
+    `init` takes both, `values` and `courant` speak of arrays (2, c, *s).
 
     Raises:
         ValueError: if the equation is steady, its `linear` has no Fourier symbol or does not fit the walls, or an
@@ -57,6 +62,7 @@ class ETDRK(eqx.Module):
         dealias: float = 2 / 3,
         walls: str | tuple[str, ...] = "periodic",
         transform: str = "auto",
+        paired: bool = False,
     ):
         if equation.steady:
             raise ValueError(f"{type(equation).__name__} is steady: it has no time to step in.")
@@ -65,7 +71,7 @@ class ETDRK(eqx.Module):
         if order not in _MAX_COURANT:
             raise ValueError(f"order={order} must be 1, 2, 3 or 4.")
         self.dt, self.order = dt, order
-        self.remainder = Remainder(equation, grid, _basis(equation, grid, dealias, walls, transform))
+        self.remainder = Remainder(equation, grid, _basis(equation, grid, dealias, walls, transform, paired))
         symbol = linear_part(equation, grid, self.basis)
         self.stages = _weights(symbol, dt, order, grid.dim)
         self.reach = _reach(symbol, dt, grid, self.basis)
@@ -86,20 +92,32 @@ class ETDRK(eqx.Module):
     def max_courant(self) -> float:
         return _MAX_COURANT[self.order]
 
-    def init(self, initial: Field | Inexact[Array, "c *s"], t: int | float | Float[Array, ""] = 0.0) -> ModeState:
-        """The state at time t of a field `initial(x) -> (c,)` or of values on the grid, less the modes not kept."""
-        values = values_on(self.grid, self.equation, initial)
-        return ModeState(self.basis.to_modes(values), jnp.asarray(t, jnp.finfo(values.dtype).dtype))
+    @property
+    def paired(self) -> bool:
+        return not is_real(self.basis)
 
-    def values(self, state: ModeState) -> Inexact[Array, "c *s"]:
-        return self.basis.to_values(state.modes)
+    def init(self, initial: Any, t: int | float | Float[Array, ""] = 0.0) -> ModeState:
+        """The state at time t of a field `initial(x) -> (c,)` or of values (c, *s) on the grid; `paired`: of two.
 
-    def courant(self, values: Inexact[Array, "c *s"]) -> Float[Array, ""]:
+        The modes that are not kept are dropped.
+        """
+        if self.paired and (callable(initial) or len(initial) != 2):
+            raise ValueError("a paired solver steps two samples: give `init` two fields, or values (2, c, *s).")
+        samples = [values_on(self.grid, self.equation, one) for one in (initial if self.paired else [initial])]
+        values = lax.complex(*samples) if self.paired else samples[0]
+        return ModeState(self.basis.to_modes(values), jnp.asarray(t, samples[0].dtype))
+
+    def values(self, state: ModeState) -> Inexact[Array, "..."]:
+        values = self.basis.to_values(state.modes)
+        return jnp.stack([values.real, values.imag]) if self.paired else values
+
+    def courant(self, values: Inexact[Array, "..."]) -> Float[Array, ""]:
         """The advective number Σᵢ max|velocityᵢ| · reachᵢ · dt; 0 if the equation states no velocity."""
-        velocity = self.remainder.velocity(values, jnp.zeros(()))
+        velocity = self.remainder.velocity(lax.complex(*values) if self.paired else values)
         if velocity is None:
             return jnp.zeros(())
-        return self.dt * jnp.sum(jnp.max(jnp.abs(velocity), axis=range(1, velocity.ndim)) * self.reach)
+        largest = jnp.max(jnp.abs(velocity), axis=[i for i in range(velocity.ndim) if i != 1])
+        return self.dt * jnp.sum(largest * self.reach)
 
     def __call__(self, state: ModeState) -> ModeState:
         u, t = state.modes, state.t
@@ -112,11 +130,13 @@ class ETDRK(eqx.Module):
         return ModeState(modes, t + self.dt)
 
 
-def _basis(equation, grid, dealias, walls, backend) -> Transform:
+def _basis(equation, grid, dealias, walls, backend, paired) -> Transform:
     """The modes a solution is expanded in. All are kept if no term of the equation could alias."""
-    basis = make_transform(grid.shape, dealias, backend, walls=walls)
+    basis = make_transform(grid.shape, dealias, backend, real=not paired, walls=walls)
     if walled(basis) and not grid.centred:
         raise ValueError("walls need a grid of cell centres: Grid(…, centred=True).")
+    if paired and (walled(basis) or dealias == 1 or not has_explicit_terms(equation)):
+        raise ValueError("`paired` needs periodic axes, dealias < 1 and an equation that is not linear.")
     return basis if has_explicit_terms(equation) else make_transform(grid.shape, 1.0, backend, walls=walls)
 
 

@@ -11,12 +11,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
+from ..linalg import scale
+
 
 def times(coefficient: Inexact[Array, "..."], modes: Inexact[Array, "c *k"]) -> Inexact[Array, "..."]:
     """Coefficients (c, *k), or matrices (r, c, *k), times modes (c, *k)."""
     if coefficient.ndim == modes.ndim:
-        return coefficient * modes
-    return jnp.sum(coefficient * modes[None], axis=1)
+        return scale(coefficient, modes)
+    return jnp.sum(scale(coefficient, modes[None]), axis=1)
 
 
 @partial(jax.jit, static_argnums=1)  # many small operations, compiled as one

@@ -4,21 +4,27 @@ Local terms are formed on the grid. Terms that were differentiated or combined a
 transformed once and then multiplied by their Fourier symbol.
 """
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float, Inexact
 
-from ..core import Equation, GradientJet, Grid, ValueJet
-from ..jets import SpectralJet, linear_symbol, symbol
+from ..core import Equation, GradientJet, Grid, Jet, ValueJet
+from ..jets import PartJet, SpectralJet, linear_symbol, symbol
 from ..linalg import Transform
 from .phi import times
 
 
 class Remainder(eqx.Module):
-    """N(modes, t) = nonlinear + source − transport, in the kept modes of `basis`."""
+    """N(modes, t) = nonlinear + source − transport, in the kept modes of `basis`.
+
+    Modes of a complex basis carry two real fields, as real and imaginary part: each is read by a jet of its own.
+    """
 
     equation: Equation
     grid: Grid
@@ -29,8 +35,9 @@ class Remainder(eqx.Module):
 
     def __init__(self, equation: Equation, grid: Grid, basis: Transform):
         self.equation, self.grid, self.basis = equation, grid, basis
-        self.source = basis.to_modes(equation.source(grid.points)) if equation.states("source") else None
-        self.combine, self.bases = None, ()
+        self.source, self.combine, self.bases = None, None, ()
+        if equation.states("source"):
+            self.source = basis.to_modes(equation.source(grid.points) * (1.0 if is_real(basis) else 1 + 1j))
         if equation.states("products"):
             self.combine, self.bases = combine_part(equation, grid, basis)
 
@@ -40,35 +47,49 @@ class Remainder(eqx.Module):
         return not has_explicit_terms(self.equation)
 
     def __call__(self, modes: Inexact[Array, "c *k"], t: Float[Array, ""]) -> Inexact[Array, "c *k"]:
-        equation = self.equation
+        equation, total = self.equation, 0.0 if self.source is None else self.source
         jet = SpectralJet.from_modes(modes, self.grid, self.basis, t)
-        local = equation.nonlinear(jet) if equation.states("nonlinear") else None
-        total = 0.0 if self.source is None else self.source
-        if self.combine is not None:
-            total = total - times(self.combine, self._product_modes(equation.products(jet)))
+        local = None
+        if equation.states("products"):
+            total = total - times(self.combine, self._product_modes(self._read(equation.products, jet)))
         elif equation.states("flux"):  # it comes before `velocity`, the same term: it is conservative, and cheaper
-            total = total - jet.divergence_modes(equation.flux(ValueJet(jet.value, jet.x, t)))
+            flux = lambda jet: equation.flux(ValueJet(jet.value, jet.x, jet.t))
+            total = total - jet.divergence_modes(self._read(flux, jet))
         elif equation.states("velocity"):
-            transport = jnp.einsum("d...,cd...->c...", equation.velocity(jet), jet.gradient)
-            local = -transport if local is None else local - transport
+            local = lambda jet: -jnp.einsum("d...,cd...->c...", equation.velocity(jet), jet.gradient)
         if equation.states("diffusive_flux"):
-            total = total + jet.divergence_modes(equation.diffusive_flux(GradientJet(jet.value, jet.gradient)))
-        return total if local is None else total + self.basis.to_modes(local)
+            flux = lambda jet: equation.diffusive_flux(GradientJet(jet.value, jet.gradient))
+            total = total + jet.divergence_modes(self._read(flux, jet))
+        if equation.states("nonlinear"):
+            transport = local
+            local = lambda jet: equation.nonlinear(jet) + (0.0 if transport is None else transport(jet))
+        return total if local is None else total + self.basis.to_modes(self._read(local, jet))
+
+    def _read(self, law: Callable[[Jet], Array], jet: SpectralJet) -> Array:
+        """The law of the field, or of the two fields that the jet carries."""
+        if is_real(self.basis):
+            return law(jet)
+        return lax.complex(*(law(part) for part in _parts(jet)))
 
     def _product_modes(self, products):
         if len(set(self.bases)) == 1:
             return self.bases[0].to_modes(products)
         return jnp.stack([basis.to_modes(product) for basis, product in zip(self.bases, products, strict=True)])
 
-    def velocity(self, values: Inexact[Array, "c *s"], t: Float[Array, ""]) -> Inexact[Array, "d *s"] | None:
-        """The velocity that carries these values, or None if the equation gives none."""
-        jet = SpectralJet(values, self.grid, t, self.basis)
-        if self.equation.states("velocity"):
-            return self.equation.velocity(jet)
-        if self.equation.states("flux") and self.equation.num_components == 1:
-            flux = lambda value: self.equation.flux(ValueJet(value, jet.x, jet.t))
-            return jax.jvp(flux, (values,), (jnp.ones_like(values),))[1][0]
+    def velocity(self, values: Inexact[Array, "c *s"]) -> Inexact[Array, "n d *s"] | None:
+        """The velocity that carries these values (or the two fields in them), or None if the equation gives none."""
+        equation, jet = self.equation, SpectralJet(values, self.grid, jnp.zeros(()), self.basis)
+        jets = (jet,) if is_real(self.basis) else _parts(jet)
+        if equation.states("velocity"):
+            return jnp.stack([equation.velocity(jet) for jet in jets])
+        if equation.states("flux") and equation.num_components == 1:
+            flux = lambda value: equation.flux(ValueJet(value, jet.x, jet.t))
+            return jnp.stack([jax.jvp(flux, (jet.value,), (jnp.ones_like(jet.value),))[1][0] for jet in jets])
         return None
+
+
+def _parts(jet):
+    return PartJet(jet, jnp.real), PartJet(jet, jnp.imag)
 
 
 def has_explicit_terms(equation: Equation) -> bool:
@@ -82,7 +103,7 @@ def walled(basis: Transform) -> tuple[int, ...]:
 
 
 def is_real(basis: Transform) -> bool:
-    """Whether the fields are real."""
+    """Whether modes are those of one real field; else they carry two."""
     return any(axis.basis != "exp" for axis in basis.axes)
 
 
@@ -129,7 +150,7 @@ def combine_part(equation: Equation, grid: Grid, basis: Transform) -> tuple[Arra
 
 
 def _num_products(equation, grid, basis):
-    values = jax.ShapeDtypeStruct((equation.num_components, *grid.shape), complex if not is_real(basis) else float)
+    values = jax.ShapeDtypeStruct((equation.num_components, *grid.shape), float)
     jet = lambda values: SpectralJet(values, grid, jnp.zeros(()), basis)
     return jax.eval_shape(lambda values: equation.products(jet(values)), values).shape[0]
 

@@ -28,10 +28,13 @@ def observed_orders(of_jet, num_components, dim, order, sizes, centred=False):
     for n in sizes:
         grid = Grid((n,) * dim, LOWER[:dim], UPPER[:dim], centred)
         values = eqs.at_points(smooth(num_components, dim), grid.points)
-        stencil = lambda u, grid=grid: of_jet(StencilJet(u, grid, t=0.7, order=order))
-        spectral = lambda u, grid=grid: of_jet(SpectralJet(u, grid, t=0.7))
-        size = lambda a, b: float(jnp.max(jnp.abs(a - b)))
-        errors.append(jax.tree.map(size, jax.jit(stencil)(values), jax.jit(spectral)(values)))
+
+        @jax.jit
+        def largest(u, grid=grid):
+            stencil, spectral = of_jet(StencilJet(u, grid, t=0.7, order=order)), of_jet(SpectralJet(u, grid, t=0.7))
+            return jax.tree.map(lambda a, b: jnp.max(jnp.abs(a - b)), stencil, spectral)
+
+        errors.append(largest(values))
     return jax.tree.map(lambda coarse, fine: math.log2(coarse / fine), *errors)
 
 
@@ -54,33 +57,35 @@ def parts(jet):
     }
 
 
-@pytest.mark.parametrize("centred", [False, True])
-@pytest.mark.parametrize("order", [2, 4])
-@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("dim, order, centred", [(1, 2, False), (1, 4, False), (2, 4, True)])
 def test_every_derivative_has_the_order(dim, order, centred):
     orders = observed_orders(parts, 2, dim, order, (24, 48), centred)
     assert all(abs(observed - order) < 0.1 for observed in orders.values()), orders
 
 
+def test_three_dimensions():
+    observed = observed_orders(lambda jet: jet.d(0, 1, 2) + jet.laplacian, 1, 3, 4, (16, 32), centred=True)
+    assert abs(observed - 4) < 0.2
+
+
 EQUATIONS = {  # name: (equation, dimension)
-    "advection_diffusion": (eqs.AdvectionDiffusion((0.7, -1.3), 0.3), 2),
-    "allen_cahn": (eqs.AllenCahn(0.1, 2.0), 2),
+    "advection_diffusion": (eqs.AdvectionDiffusion(0.7, 0.3), 1),
+    "allen_cahn": (eqs.AllenCahn(0.1, 2.0), 1),
     "burgers": (eqs.Burgers(0.05), 1),
     "cahn_hilliard": (eqs.CahnHilliard(0.1, 0.7), 2),
-    "diffusion_reaction": (eqs.DiffusionReaction((0.1, 0.2), 0.05), 2),
-    "diffusion_sorption": (eqs.DiffusionSorption(), 2),
-    "gray_scott": (eqs.GrayScott((0.2, 0.1), 0.04, 0.06), 2),
+    "diffusion_reaction": (eqs.DiffusionReaction((0.1, 0.2), 0.05), 1),
+    "diffusion_sorption": (eqs.DiffusionSorption(), 1),
+    "gray_scott": (eqs.GrayScott((0.2, 0.1), 0.04, 0.06), 1),
     "korteweg_de_vries": (eqs.KortewegDeVries(0.01, 6.0), 1),
     "kuramoto_sivashinsky": (eqs.KuramotoSivashinsky(), 1),
-    "swift_hohenberg": (eqs.SwiftHohenberg(0.7, 1.2, 0.5, 0.8), 2),
-    "vector_burgers": (eqs.VectorBurgers(0.1, 3), 3),
+    "swift_hohenberg": (eqs.SwiftHohenberg(0.7, 1.2, 0.5, 0.8), 1),
+    "vector_burgers": (eqs.VectorBurgers(0.1, 2), 2),
     "vorticity_navier_stokes": (eqs.VorticityNavierStokes(0.1, 0.2, (0.7, -1.3)), 2),
-    "wave": (eqs.Wave(2.0), 2),
+    "wave": (eqs.Wave(2.0), 1),
 }
 
 
-@pytest.mark.parametrize("order", [2, 4])
-@pytest.mark.parametrize("name", EQUATIONS)
+@pytest.mark.parametrize("name, order", [*((name, 4) for name in EQUATIONS), ("vector_burgers", 2)])
 def test_the_rate_of_every_equation_has_the_order(name, order):
     equation, dim = EQUATIONS[name]
     observed = observed_orders(equation.rate, equation.num_components, dim, order, (24, 48))
@@ -104,10 +109,8 @@ def test_walls_keep_the_second_order_of_the_gradient(name):
         jet = StencilJet(field(grid.points), grid, walls)
         slope = jax.vmap(jax.grad(lambda x: field(x)))(grid.points[0])
         errors.append(float(jnp.mean(jnp.abs(jet.gradient[0, 0] - slope))))
-        flux = lambda u: jnp.ones_like(u.value)[:, None] * 0 + u.value[:, None]
-        on_walls = jet.divergence(flux)  # (face value high − face value low)/h: sums to u(1) − u(0)
-        difference = float(jnp.sum(on_walls) * grid.spacings[0] - (field(1.0) - field(0.0)))
-        assert abs(difference) < 3 / n**2
+        total = grid.spacings[0] * float(jnp.sum(jet.divergence(lambda u: u.value[:, None])))  # u(1) − u(0) by the faces
+        assert abs(total - float(field(1.0) - field(0.0))) < 2.5 / n**2
     assert errors[1] < 1e-14 or math.log2(errors[0] / errors[1]) > 1.9
 
 

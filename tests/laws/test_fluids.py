@@ -1,0 +1,71 @@
+"""Laws of flows and patterns on periodic grids: exact solutions, balances, agreement with others, gradients.
+
+A flow joins by a line in FLOWS, an equation that others solve too by one in OTHERS.
+"""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lagrangian_ml import equations as eqs
+from lagrangian_ml.core import Equation, Grid, rollout
+from lagrangian_ml.jets import SpectralJet
+from lagrangian_ml.solvers import ETDRK
+
+TURN = 2 * math.pi
+MEAN = (0.7, -0.4, 0.3)
+
+
+def evolve(equation, grid, initial, horizon, num_steps, frames=1, **options):
+    """Values (f, c, *s) at `frames` times up to the horizon."""
+    step = ETDRK(equation, grid, horizon / num_steps, **options)
+    frame = lambda s: rollout(step, s, num_steps, save_every=num_steps // frames, save=step.values)
+    return jax.jit(frame)(step.init(initial))
+
+
+def periodic(*shape, length=TURN):
+    return Grid(shape, (0.0,) * len(shape), (length,) * len(shape))
+
+
+def banded(grid, num_components=1, bound=3, key=0):
+    """A smooth random field (c, *s) with modes up to `bound`, mean 0 and rms about 1."""
+    rng = np.random.default_rng(key)
+    modes = TURN * rng.integers(-bound, bound + 1, (12, grid.dim)) / np.array(grid.lengths)
+    phase = np.tensordot(modes, np.asarray(grid.points), 1) + rng.uniform(0, TURN, (12, *(1,) * grid.dim))
+    modes_are_zero = np.all(modes == 0, axis=1)
+    amplitudes = np.where(modes_are_zero, 0, rng.normal(size=(num_components, 12)) / 3)
+    return jnp.asarray(np.tensordot(amplitudes, np.cos(phase), 1))
+
+
+def solenoidal(grid, bound=3, key=0):
+    """A velocity (d, *s) free of divergence, with its mean."""
+    jet = SpectralJet(banded(grid, 3 if grid.dim == 3 else 1, bound, key), grid)
+    g = jet.gradient  # (c, d, *s)
+    if grid.dim == 2:
+        return jnp.stack([g[0, 1], -g[0, 0]]) + jnp.asarray(MEAN[:2]).reshape(2, 1, 1)
+    turn = jnp.stack([g[2, 1] - g[1, 2], g[0, 2] - g[2, 0], g[1, 0] - g[0, 1]])
+    return turn + jnp.asarray(MEAN).reshape(3, 1, 1, 1)
+
+
+MOVING = eqs.TaylorGreen(0.05, (1.0, 2.0), MEAN[:2])
+STILL = eqs.TaylorGreen(0.05, (1.0, 2.0))
+ABC = eqs.Beltrami(0.05, 1.0, (1.0, 0.6, -0.8), MEAN)
+FLOWS = {  # name: (equation, exact flow, grid)
+    "vorticity": (eqs.VorticityNavierStokes(0.05, mean_flow=MEAN[:2]), MOVING.vorticity, periodic(12, 16)),
+    "vorticity-still": (eqs.VorticityNavierStokes(0.05), STILL.vorticity, periodic(12, 16)),
+    "velocity-2d": (eqs.VelocityNavierStokes(0.05, dim=2), MOVING.velocity, periodic(12, 16)),
+    "beltrami": (eqs.VelocityNavierStokes(0.05), ABC.velocity, periodic(8, 8, 9)),
+}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_exact_flows(name):
+    equation, flow, grid = FLOWS[name]
+    values = evolve(equation, grid, lambda x: flow(0.0, x), 1.0, 1 if name == "vorticity-still" else 500)[-1]
+    exact = jax.jit(lambda x: eqs.at_points(lambda x: flow(1.0, x), x))(grid.points)
+    print(name, float(jnp.max(jnp.abs(values - exact))))
+    assert float(jnp.max(jnp.abs(values - exact))) <= 1e-11
