@@ -86,8 +86,8 @@ def linear_symbol(equation: Equation, wavevectors: Float[Array, "d *k"]) -> Comp
 def _probe(law, num_inputs, wavevectors):
     """The symbol, and whether the law is that on a sum of unit vectors too, at every wave vector.
 
-    Each is judged against its own symbol, for a large one elsewhere would hide much, and against that at 3k/2, where
-    terms that cancel at k, and leave rounding, do not.
+    Each is judged against its own symbol, for a large one elsewhere would hide much, and against that at one and a
+    half times |k| in an oblique direction, where terms that cancel at k, and leave rounding, do not.
     """
     m, dtype = num_inputs, jnp.result_type(wavevectors, 1j)
 
@@ -101,5 +101,8 @@ def _probe(law, num_inputs, wavevectors):
     columns = columns_at(wavevectors)
     probe = jnp.asarray(np.exp(1j * np.arange(1, m + 1)) * np.arange(2, m + 2), dtype)
     error = jnp.abs(apply(probe, wavevectors) - jnp.einsum("ij...,j->i...", columns, probe))
-    scale = jnp.maximum(jnp.abs(columns), jnp.abs(columns_at(1.5 * wavevectors)))
+    oblique = jnp.arange(3.0, 3.0 + len(wavevectors), dtype=wavevectors.dtype)
+    oblique = (1.5 * oblique / jnp.linalg.norm(oblique)).reshape(-1, *(1,) * (wavevectors.ndim - 1))
+    elsewhere = columns_at(oblique * jnp.linalg.norm(wavevectors, axis=0, keepdims=True))
+    scale = jnp.maximum(jnp.abs(columns), jnp.abs(elsewhere))
     return columns, jnp.all(error <= 100 * jnp.finfo(dtype).eps * jnp.max(scale, axis=1))
