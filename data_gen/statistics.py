@@ -61,9 +61,10 @@ def to_json(summary: Summary) -> str:
 
 def _of_sample(name, index, sample, evolving):
     sample = np.asarray(sample, np.float64)
-    moments = {"values": _moments(sample if evolving else sample[None])}
-    if evolving and len(sample) > 1:
-        moments["steps"] = _moments(np.diff(sample, axis=0))
+    with np.errstate(invalid="ignore", over="ignore"):
+        moments = {"values": _moments(sample if evolving else sample[None])}
+        if evolving and len(sample) > 1:
+            moments["steps"] = _moments(np.diff(sample, axis=0))
     if not np.isfinite(moments["values"]["m2"]).all():
         raise ValueError(f"sample {index} of {name!r} has values that are not finite, or too large to be squared.")
     return moments

@@ -41,7 +41,7 @@ def recognises(file: h5py.File) -> bool:
 
 def contents(file: h5py.File, name: str) -> Contents:
     """What a file holds. DatasetError if its arrays do not fit together."""
-    numbers = {key: float(value) for key, value in file.attrs.items() if np.ndim(value) == 0 and _is_number(value)}
+    numbers = {key: float(value) for key, value in file.attrs.items() if key != "num_samples" and _is_number(value)}
     about = {"name": str(file.attrs.get("name", name)), "parameters": numbers}
     return _read_groups(file, about) if _groups(file) else _read_arrays(file, about)
 
@@ -143,6 +143,7 @@ def _one_table(store):
 
 
 def _write_groups(store, file, names):
+    file.attrs["num_samples"] = len(store)
     file.attrs["variables"] = json.dumps({name: store.variables[name].kind for name in names})
     config, digits = getattr(store, "recipe", ""), max(4, len(str(len(store) - 1)))
     for part, samples in blocks(store, range(len(store))):
@@ -164,6 +165,8 @@ def _groups(file):
 
 def _read_groups(file, about):
     groups = _groups(file)
+    if len(groups) != file.attrs.get("num_samples", len(groups)):
+        raise DatasetError(f"{file.filename} has {len(groups)} samples; {file.attrs['num_samples']} were written.")
     grid = file[groups[0]]["grid"]
     evolving, axes = "t" in grid, [axis for axis in AXES if axis in grid]
     coordinates = {axis: np.asarray(grid[axis], float) for axis in [*axes, *(["t"] * evolving)]}
@@ -172,9 +175,7 @@ def _read_groups(file, about):
     different = [name for name in groups if file[name]["data"].shape != shape]
     if shape[:-1] != expected or different:
         wrong = (different or groups)[0]
-        raise DatasetError(
-            f"/{wrong}/data of {file.filename} is {file[wrong]['data'].shape}; expected {expected} + (c,)."
-        )
+        raise _misfit(file, file[wrong]["data"], (*expected, shape[-1]))
     fields, start = {}, 0
     for name, kind in _named(file, shape[-1]).items():
         width = len(axes) if kind == "vector" else 1

@@ -97,12 +97,11 @@ class VelocityNavierStokes(Equation):
         return jnp.stack([v[i] * v[j] - last if i == j else v[i] * v[j] for i, j in self._entries()])
 
     def combine(self, products: Jet) -> Inexact[Array, "d *s"]:
-        """∇·T − ∇q with Δq = ∇·∇·T for the symmetric matrix T of `products`."""
+        """PF = −∇×Δ⁻¹∇×F, (PF)ᵢ = Δ⁻¹ Σⱼ ∂ⱼ(∂ⱼFᵢ − ∂ᵢFⱼ), of F = ∇·T, for the symmetric matrix T of `products`."""
         axes, potential = range(self.dim), products.inverse_laplacian
         index = {place: n for n, (i, j) in enumerate(self._entries()) for place in ((i, j), (j, i))}
-        div = [sum(products.d(j)[index[i, j]] for j in axes if (i, j) in index) for i in axes]
-        q_slope = [sum(potential.d(i, *place)[n] for place, n in index.items()) for i in axes]
-        return jnp.stack(div) - jnp.stack(q_slope)
+        slope = lambda i, j, k: sum(potential.d(j, k, m)[index[i, m]] for m in axes if (i, m) in index)  # ∂ⱼ∂ₖΔ⁻¹Fᵢ
+        return jnp.stack([sum(slope(i, j, j) - slope(j, i, j) for j in axes if j != i) for i in axes])
 
     def _entries(self) -> list[tuple[int, int]]:
         return [(i, j) for i in range(self.dim) for j in range(i, self.dim)][:-1]

@@ -17,7 +17,7 @@ def dct(x: Inexact[Array, "... n"]) -> Inexact[Array, "... n"]:
     if jnp.iscomplexobj(x):
         return _by_parts(dct, x)
     modes = jnp.fft.rfft(jnp.concatenate([x[..., ::2], x[..., 1::2][..., ::-1]], axis=-1))
-    turned = 2 * _quarter_turns(n, modes.dtype) * modes
+    turned = 2 * _quarter_turns(n, modes) * modes
     return jnp.concatenate([turned.real, -turned.imag[..., (n - 1) // 2 : 0 : -1]], axis=-1)
 
 
@@ -28,7 +28,7 @@ def idct(c: Inexact[Array, "... n"]) -> Inexact[Array, "... n"]:
         return _by_parts(idct, c)
     mirrored = jnp.concatenate([jnp.zeros_like(c[..., :1]), c[..., :0:-1]], axis=-1)
     turned = 0.5 * lax.complex(c, -mirrored)[..., : n // 2 + 1]
-    x = jnp.fft.irfft(turned * jnp.conj(_quarter_turns(n, turned.dtype)), n)
+    x = jnp.fft.irfft(turned * jnp.conj(_quarter_turns(n, turned)), n)
     even, odd = x[..., : (n + 1) // 2], x[..., : (n - 1) // 2 : -1]
     return jnp.zeros_like(c).at[..., ::2].set(even).at[..., 1::2].set(odd)
 
@@ -43,12 +43,17 @@ def idst(s: Inexact[Array, "... n"]) -> Inexact[Array, "... n"]:
     return idct(s[..., ::-1]) * _signs(s)
 
 
-def _quarter_turns(n: int, dtype) -> Array:
-    return jnp.asarray(np.exp(-0.5j * np.pi * np.arange(n // 2 + 1) / n), dtype)
+def _quarter_turns(n: int, like: Array) -> Array:
+    return _row(np.exp(-0.5j * np.pi * np.arange(n // 2 + 1) / n), like)
 
 
-def _signs(x: Array) -> Array:
-    return jnp.asarray((-1.0) ** np.arange(x.shape[-1]), x.dtype)
+def _signs(like: Array) -> Array:
+    return _row((-1.0) ** np.arange(like.shape[-1]), like)
+
+
+def _row(values: np.ndarray, like: Array) -> Array:
+    """Values of the last axis, of the type and the rank of another array."""
+    return jnp.asarray(values, like.dtype).reshape(*(1 for _ in like.shape[1:]), -1)
 
 
 def _by_parts(function: Callable[[Array], Array], x: Array) -> Array:
