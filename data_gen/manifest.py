@@ -59,14 +59,20 @@ def write(directory: Path, header: Entry, shards: Iterable[Entry], files: Mappin
 def read(directory: Path) -> tuple[list[Entry], bool]:
     """The entries of manifest.jsonl that are sound, and whether all of it is; ([], False) where there is none."""
     try:
-        text = (directory / NAME).read_bytes()
-        lines = text.decode().splitlines(keepends=True)
-    except (FileNotFoundError, UnicodeDecodeError):
+        return parse((directory / NAME).read_bytes())
+    except FileNotFoundError:
+        return [], False
+
+
+def parse(content: bytes) -> tuple[list[Entry], bool]:
+    """The same of the content of a manifest."""
+    lines = content.decode(errors="replace").splitlines(keepends=True)
+    if not lines:
         return [], False
     entries = [entry for line in lines[:-1] if (entry := from_line(line)) is not None]
     before = "".join(lines[:-1]).encode()
     total = canonical({"sha256": hashlib.sha256(before).hexdigest()}) + "\n"
-    return entries, len(entries) == len(lines) - 1 > 0 and lines[-1] == total
+    return entries, "".join(lines).encode() == content and len(entries) == len(lines) - 1 > 0 and lines[-1] == total
 
 
 def write_pending(directory: Path, entry: Entry, temporary: Path) -> None:

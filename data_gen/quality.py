@@ -7,24 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact
 
-_ROUNDING = 1e-28  # shares of energy below are rounding
 
-
-def spectrum_tail(values: Inexact[Array, "c *s"]) -> Float[Array, ""]:
+def spectrum_tail(values: Inexact[Array, "c *s"], kept: float = 1.0) -> Float[Array, ""]:
     """The share of the energy in the top tenth of the modes, the largest of the components; the mean is left out.
 
-    Modes count by max |kᵢ|/(nᵢ/2) over the axes, up to the highest that hold more than rounding: a solver that
-    dealiases fills 2/3 of them. A large share means that finer modes are missing; across walls that are not
-    periodic the jump of the values adds to it.
+    Modes count by max |kᵢ|/(nᵢ/2) over the axes, up to `kept`: a solver that dealiases carries 2/3 of them. A large
+    share means that finer modes are missing; between walls the jump across the box adds to it.
     """
-    shape = values.shape[1:]
-    modes = jnp.fft.fftn(jnp.abs(values) if jnp.iscomplexobj(values) else values, axes=range(1, values.ndim))
-    energy = jnp.abs(modes.reshape(values.shape[0], -1)) ** 2
-    level = _levels(shape)
-    energy = jnp.where(level == 0, 0, energy)
+    modes = jnp.fft.fftn(values, axes=range(1, values.ndim))
+    level = _levels(values.shape[1:])
+    energy = jnp.where(level == 0, 0, jnp.abs(modes.reshape(values.shape[0], -1)) ** 2)
     share = energy / jnp.maximum(jnp.sum(energy, axis=1, keepdims=True), jnp.finfo(energy.dtype).tiny)
-    highest = jnp.max(jnp.where(share > _ROUNDING, level, 0), axis=1, keepdims=True)
-    return jnp.max(jnp.sum(jnp.where(level > 0.9 * highest, share, 0), axis=1))
+    return jnp.max(jnp.sum(jnp.where(level > 0.9 * kept, share, 0), axis=1))
 
 
 def _levels(shape) -> np.ndarray:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..core import Jet
+from ..core.conservation import with_rows
 from .coefficients import Scalar, Vector, as_vector, components, require_nonnegative
 from .fluid import Fluid, Velocity, require_dim
 
@@ -69,13 +70,14 @@ class _IdealGas(Fluid):
         c2 = self.gamma * at[-1] / at[0]
         push = at[0] * jnp.sqrt(c2) * change[1 + axis]
         back, forth = (change[-1] - push) / (2 * c2), (change[-1] + push) / (2 * c2)
-        return change.at[0].add(-change[-1] / c2).at[1 + axis].set(back).at[-1].set(forth)
+        return with_rows(change, {0: change[0] - change[-1] / c2, 1 + axis: back, 1 + self.dim: forth})
 
     def from_characteristic(self, amplitudes, at, axis):
         c2 = self.gamma * at[-1] / at[0]
         back, forth = amplitudes[1 + axis], amplitudes[-1]
-        turned = amplitudes.at[0].add(back + forth).at[-1].set(c2 * (back + forth))
-        return turned.at[1 + axis].set(jnp.sqrt(c2) / at[0] * (forth - back))
+        push = jnp.sqrt(c2) / at[0] * (forth - back)
+        both = back + forth
+        return with_rows(amplitudes, {0: amplitudes[0] + both, 1 + axis: push, 1 + self.dim: c2 * both})
 
 
 class Euler(_IdealGas):
@@ -96,9 +98,9 @@ class CompressibleNavierStokes(_IdealGas):
         velocity = u.value[1:-1] / u.value[:1]
         slopes = (u.gradient[1:-1] - velocity[:, None] * u.gradient[:1]) / u.value[:1, None]  # ∂ⱼvᵢ
         spread = sum(slopes[i, i] for i in range(self.dim))
-        stress = self.shear * (slopes + jnp.swapaxes(slopes, 0, 1))
-        for i in range(self.dim):
-            stress = stress.at[i, i].add((self.bulk - 2 / 3 * self.shear) * spread)
+        pressure = (self.bulk - 2 / 3 * self.shear) * spread
+        push = [with_rows(jnp.zeros_like(velocity), {i: pressure}) for i in range(self.dim)]
+        stress = self.shear * (slopes + jnp.swapaxes(slopes, 0, 1)) + jnp.stack(push)
         work = jnp.sum(stress * velocity[:, None], axis=0)
         return jnp.concatenate([jnp.zeros_like(stress[:1]), stress, work[None]])
 

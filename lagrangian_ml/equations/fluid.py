@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ..core import ConservationLaw, Jet
+from ..core.conservation import with_rows
 
 Velocity = Float[Array, "d *s"]
 
@@ -31,7 +32,7 @@ class Fluid(ConservationLaw):
     def pressure_flux(self, pressure: Float[Array, "*s"], velocity: Velocity) -> Float[Array, "c d *s"]:
         """Momentum p δᵢⱼ, energy p v."""
         none = jnp.zeros_like(velocity)
-        push = [none.at[i].set(pressure) for i in range(self.dim)]
+        push = [with_rows(none, {i: pressure}) for i in range(self.dim)]
         work = [pressure[None] * velocity] if self.num_components == self.dim + 2 else []
         return jnp.stack([none, *push, *work])
 

@@ -10,6 +10,7 @@ Signs: ω = ∂x v − ∂y u, axis 0 is x and axis 1 is y; u = (∂y ψ, −∂
 import math
 from collections.abc import Callable
 from functools import partial
+from itertools import combinations_with_replacement
 from typing import ClassVar
 
 import equinox as eqx
@@ -99,8 +100,12 @@ class VelocityNavierStokes(Equation):
     def combine(self, products: Jet) -> Inexact[Array, "d *s"]:
         """PF = −∇×Δ⁻¹∇×F, (PF)ᵢ = Δ⁻¹ Σⱼ ∂ⱼ(∂ⱼFᵢ − ∂ᵢFⱼ), of F = ∇·T, for the symmetric matrix T of `products`."""
         axes, potential = range(self.dim), products.inverse_laplacian
+        third = {triple: potential.d(*triple) for triple in combinations_with_replacement(axes, 3)}
         index = {place: n for n, (i, j) in enumerate(self._entries()) for place in ((i, j), (j, i))}
-        slope = lambda i, j, k: sum(potential.d(j, k, m)[index[i, m]] for m in axes if (i, m) in index)  # ∂ⱼ∂ₖΔ⁻¹Fᵢ
+
+        def slope(i, j, k):  # ∂ⱼ∂ₖΔ⁻¹Fᵢ
+            return sum(third[tuple(sorted((j, k, m)))][index[i, m]] for m in axes if (i, m) in index)
+
         return jnp.stack([sum(slope(i, j, j) - slope(j, i, j) for j in axes if j != i) for i in axes])
 
     def _entries(self) -> list[tuple[int, int]]:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..core import Jet
+from ..core.conservation import with_rows
 from .coefficients import Scalar, at_points, require_nonnegative, require_positive
 from .fluid import Fluid, Velocity, require_dim
 
@@ -96,11 +97,11 @@ class ShallowWater(Fluid):
     def to_characteristic(self, change, at, axis):
         """(δh ∓ (h/c) δv)/2 along the axis, in the places of h and v; the velocity across."""
         push = change[1 + axis] * self._inertia(at)
-        return change.at[0].set((change[0] - push) / 2).at[1 + axis].set((change[0] + push) / 2)
+        return with_rows(change, {0: (change[0] - push) / 2, 1 + axis: (change[0] + push) / 2})
 
     def from_characteristic(self, amplitudes, at, axis):
         back, forth = amplitudes[0], amplitudes[1 + axis]
-        return amplitudes.at[0].set(forth + back).at[1 + axis].set((forth - back) / self._inertia(at))
+        return with_rows(amplitudes, {0: forth + back, 1 + axis: (forth - back) / self._inertia(at)})
 
     def _inertia(self, at):
         return jnp.sqrt(jnp.maximum(at[0], self.dry_depth) / self.gravity)  # h/c
@@ -117,7 +118,7 @@ class LakeAtRest(eqx.Module):
             raise ValueError("bathymetry is an array of cells: a field of points needs a function of x.")
         bed = 0.0 if self.equation.bathymetry is None else self.equation.bathymetry(x)[0]
         h = jnp.maximum(jnp.asarray(self.level - bed, x.dtype), 0)
-        return jnp.zeros(self.equation.num_components, x.dtype).at[0].set(h)
+        return with_rows(jnp.zeros(self.equation.num_components, x.dtype), {0: h})
 
 
 class DamBreak(eqx.Module):
@@ -154,7 +155,7 @@ class DamBreak(eqx.Module):
             behind = xi < h_m * v_m / (h_m - self.right)
             c = jnp.maximum(fan, jnp.sqrt(g * h_m))
             h, v = jnp.where(behind, c**2 / g, self.right), jnp.where(behind, 2 * (c_l - c), 0)
-        return jnp.zeros(self.equation.num_components, x.dtype).at[0].set(h).at[1].set(h * v)
+        return with_rows(jnp.zeros(self.equation.num_components, x.dtype), {0: h, 1: h * v})
 
     def middle_depth(self, dtype: Any = float) -> Float[Array, ""]:
         """The depth behind Stoker's shock: the root, between right and left, of a convex decreasing function."""

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..core import ConservationLaw
+from ..core.conservation import with_rows
 from .cells import first, last
 
 Triple = tuple[Array, Array, Array]  # at the low end, in the middle and at the high end of each cell
@@ -42,12 +43,12 @@ def balanced_difference(
 def _lift(law, state, rise):
     """The state on a bed that is higher by `rise`, with the same surface and velocity; dry if it does not reach."""
     primitive = law.primitive(state)
-    return law.conserved(primitive.at[0].set(jnp.maximum(primitive[0] - rise, 0)))
+    return law.conserved(with_rows(primitive, {0: jnp.maximum(primitive[0] - rise, 0)}))
 
 
 def _rest_pressure(law, depth, axis):
     """The flux along an axis of water of a depth at rest."""
-    rest = jnp.zeros((law.num_components, *depth.shape), depth.dtype).at[0].set(depth)
+    rest = with_rows(jnp.zeros((law.num_components, *depth.shape), depth.dtype), {0: depth})
     _, velocity, pressure = law.motion(rest)
     return law.pressure_flux(pressure, velocity)[:, axis]
 

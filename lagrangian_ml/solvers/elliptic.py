@@ -130,11 +130,26 @@ class Elliptic(eqx.Module):
         return out
 
     def _flux(self, a: Array, p: Array, axis: int) -> Array:
-        width = [int(i == axis) for i in range(self.grid.dim)]
+        width, along = [int(i == axis) for i in range(self.grid.dim)], axis + 1
         beyond = as_walls(["periodic" if pair is None else "outflow" for pair in self.walls], self.grid.dim)
-        low, high = (jnp.delete(pad(a, self.grid, beyond, width), end, axis=axis + 1) for end in (-1, 0))
-        slope = jnp.diff(pad(p, self.grid, self.walls, width), axis=axis + 1) / self.grid.spacings[axis]
-        return -2 * low * high / (low + high) * slope
+        padded, n = pad(a, self.grid, beyond, width), self.grid.shape[axis]
+        low, high = (jax.lax.slice_in_dim(padded, start, start + n + 1, axis=along) for start in (0, 1))
+        faces = 2 * low * high / (low + high)
+        for end, wall in zip((0, n), self.walls[axis] or (), strict=False):
+            if isinstance(wall, RobinWall):  # a given slope needs the coefficient on the wall, not half a cell inside
+                on_wall = _extrapolated(a if end == 0 else jnp.flip(a, along), along)
+                faces = jax.lax.dynamic_update_slice_in_dim(faces, on_wall, end, along)
+        return -faces * jnp.diff(pad(p, self.grid, self.walls, width), axis=along) / self.grid.spacings[axis]
+
+
+def _extrapolated(a: Array, along: int) -> Array:
+    """a half a cell before the first: by the smaller of two slopes of log a, or by none where it jumps or turns."""
+    if a.shape[along] < 3:
+        return jax.lax.slice_in_dim(a, 0, 1, axis=along)
+    first, second, third = (jnp.log(jax.lax.slice_in_dim(a, i, i + 1, axis=along)) for i in range(3))
+    near, far = first - second, second - third
+    slope = jnp.where(near * far > 0, jnp.where(jnp.abs(near) < jnp.abs(far), near, far), 0)
+    return jnp.exp(first + 0.5 * slope)
 
 
 def _ends(walls: Walls) -> list[Wall]:

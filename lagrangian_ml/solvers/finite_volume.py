@@ -145,12 +145,10 @@ class FiniteVolume(eqx.Module):
         bed = None if self.bed is None else pad(self.bed, grid, _even(self.walls), widths)
         for i in across:
             cells, bed = _safe_points(law, cells, i), None if bed is None else means_to_points(bed, i)
-        cells = jax.lax.optimization_barrier(cells)
         mean = windows(cells, scheme.radius, axis)[scheme.radius]
-        states = jax.lax.optimization_barrier(ends_of_cells(scheme, law, cells, axis))
-        states = jax.lax.optimization_barrier(keep_positive(law, mean, *states))
+        states = keep_positive(law, mean, *ends_of_cells(scheme, law, cells, axis))
         jet = partial(CellJet, t=t, axes=partial(self._faces, axis, margin))
-        solve = lambda left, right: jax.lax.optimization_barrier(FLUXES[self.riemann](law, jet(left), jet(right), axis))
+        solve = lambda left, right: FLUXES[self.riemann](law, jet(left), jet(right), axis)
         if bed is None:
             flux = solve(first(states[2], axis), last(states[0], axis))
             change = last(flux, axis) - first(flux, axis)

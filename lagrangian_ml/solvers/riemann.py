@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..core import ConservationLaw, Jet
+from ..core.conservation import with_rows
 
 Flux = Float[Array, "c *s"]
 
@@ -47,7 +48,7 @@ def hllc(law: ConservationLaw, left: Jet, right: Jet, axis: int) -> Flux:
     def side(jet, velocity, speed, outside):
         # The state beside the contact from the jump over the outer wave, with speed s: s u − f = s u* − f*.
         flux = law.flux(jet)[:, axis]
-        pushed = law.pressure_flux(pressure, velocity.at[axis].set(contact))[:, axis]
+        pushed = law.pressure_flux(pressure, with_rows(velocity, {axis: contact}))[:, axis]
         width = speed - contact
         apart = jnp.abs(width) > 0
         state = (speed[None] * jet.value - flux + pushed) / jnp.where(apart, width, 1)[None]

@@ -339,7 +339,7 @@ def test_no_flipped_bit_of_an_export_changes_a_number(tmp_path, format, name):
     content = path.read_bytes()
     coordinates = {axis: points.astype("float32") for axis, points in data.coordinates.items()}
     rng, raised = np.random.default_rng(0), 0
-    for bit in rng.integers(8 * len(content), size=60):
+    for bit in rng.integers(8 * len(content), size=300):
         flipped = bytearray(content)
         flipped[bit // 8] ^= 1 << bit % 8
         path.write_bytes(flipped)
@@ -354,7 +354,7 @@ def test_no_flipped_bit_of_an_export_changes_a_number(tmp_path, format, name):
             np.array_equal(*pair) for pair in zip(found.values(), arrays.values(), strict=True)
         )
         assert all(np.array_equal(points[axis], coordinates[axis]) for axis in coordinates)
-    assert raised > 10  # what is not covered is space that nobody uses, and names
+    assert raised > 50  # what is not covered is space that nobody uses, and names
 
 
 def test_the_names_of_variables_are_kept_where_pdebench_has_none(tmp_path):
