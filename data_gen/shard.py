@@ -7,7 +7,7 @@ of a block do not read each other, so that a redraw of one leaves the others as 
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,8 +58,8 @@ class ShardMaker:
         """The outcomes of the samples of one block, (b, …)."""
         return self._block(indices, retries, self.solvers[1])
 
-    def make(self, shard: int) -> Shard:
-        """Raises Rejected if a sample has no sound draw."""
+    def make(self, shard: int, watch: Callable[[int], None] = lambda samples: None) -> Shard:
+        """`watch` is told the number of samples that a block has added. Raises Rejected if one has no sound draw."""
         samples, recipe = self.plan.samples(shard), self.recipe
         arrays = {v.name: np.empty((len(samples), *v.shape), recipe.dtype) for v in recipe.variables}
         judge, error = quality.Judge([v.name for v in recipe.variables if v.evolving]), {}
@@ -71,6 +71,7 @@ class ShardMaker:
                 arrays[name][begin - samples.start :][:live] = values[:live]
             judge.add({name: values[:live] for name, values in outcome.arrays.items()}, outcome, live)
             redrawn |= {str(begin + i): int(n) for i, n in enumerate(retries[:live]) if n}
+            watch(live)
             if begin == samples.start:
                 error = self._step_error(begin, int(retries[0]), {k: v[0] for k, v in outcome.arrays.items()})
         moments = statistics.of_samples(arrays, [v.name for v in recipe.variables if v.evolving])
