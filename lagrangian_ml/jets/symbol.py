@@ -7,6 +7,7 @@ the symbol: no equation states its symbol by hand.
 from collections.abc import Callable
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -92,7 +93,7 @@ def _probe(law, num_inputs, wavevectors):
     m, dtype = num_inputs, jnp.result_type(wavevectors, 1j)
 
     def columns_at(wavevectors):
-        return jnp.stack([apply(unit, wavevectors) for unit in jnp.eye(m)], axis=1)
+        return jax.vmap(apply, in_axes=(0, None), out_axes=1)(jnp.eye(m), wavevectors)
 
     def apply(amplitude, wavevectors):
         ones = (1,) * (wavevectors.ndim - 1)

@@ -27,7 +27,7 @@ class PackedFFT(Transform):
         return self.truncated(jnp.concatenate(modes)).reshape(*values.shape[: -len(self.shape)], *self.kept.shape)
 
     def to_values(self, modes):
-        fields = self.truncated(modes).reshape(-1, *self.kept.shape)
+        fields = modes.reshape(-1, *self.kept.shape)
         half, values = len(fields) // 2, []
         if half:
             values += self._pair_to_values(fields[:half], fields[half : 2 * half])

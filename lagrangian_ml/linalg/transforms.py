@@ -3,7 +3,7 @@
 Periodic axes: û_m = Σⱼ uⱼ exp(−2πi mj/n) and u = (1/n) Σ û_m exp(+2πi mj/n), as `numpy.fft`. Walls, on the centres
 xⱼ = j + ½ of n cells: "dirichlet" û_m = 2 Σ uⱼ sin(π m xⱼ/n), m = 1 … n (DST-II), "neumann" the same with cosines,
 m = 0 … n − 1 (DCT-II), as `scipy.fft`. Only the modes |m| < dealias·n/2 (walls: m < dealias·n) of every axis are
-kept: `to_modes` is followed, and `to_values` preceded, by this Galerkin truncation; dealias = 1 keeps all.
+kept, a Galerkin truncation; dealias = 1 keeps all. `to_modes` drops the others, `to_values` relies on it.
 
 Back ends, equal to rounding: "fft" keeps the usual layout and masks, "pruned" carries the kept modes only and
 transforms only rows that have some, "matrix" multiplies by the matrix of each axis: for small grids and for TPUs.
@@ -33,12 +33,11 @@ class FFT(Transform):
         return self.truncated(modes)
 
     def to_values(self, modes):
-        values = self.truncated(modes)
         if self._halved:
-            values = jnp.fft.irfftn(values, s=[self.shape[i] for i in self._periodic], axes=self._periodic)
+            modes = jnp.fft.irfftn(modes, s=[self.shape[i] for i in self._periodic], axes=self._periodic)
         elif self._periodic:
-            values = jnp.fft.ifftn(values, axes=self._periodic)
-        return self._along_walls(values, _fast_backward)
+            modes = jnp.fft.ifftn(modes, axes=self._periodic)
+        return self._along_walls(modes, _fast_backward)
 
     @cached_property
     def _periodic(self) -> list[int]:

@@ -114,10 +114,9 @@ def linear_part(equation: Equation, grid: Grid, basis: Transform) -> Array:
         ValueError: if there are derivatives of odd order across a wall.
     """
     probe = lambda equation, k: linear_symbol(equation, jnp.asarray(k))
-    matrix = probe(equation, _wavevectors(grid, basis))
-    pattern = _pattern(probe, equation, _wavevectors(grid, basis))
+    matrix, pattern = _probed(probe, equation, _wavevectors(grid, basis))
     for i in walled(basis) if pattern is not None else ():
-        mirrored = _pattern(probe, equation, _wavevectors(grid, basis, i))
+        _, mirrored = _probed(probe, equation, _wavevectors(grid, basis, i))
         if _parity(pattern, mirrored, "`linear`", i) < 0:
             raise ValueError(f"`linear` has derivatives of odd order along axis {i}, which do not fit its walls.")
     c = equation.num_components
@@ -134,11 +133,10 @@ def combine_part(equation: Equation, grid: Grid, basis: Transform) -> tuple[Arra
     m = _num_products(equation, grid, basis)
     name = f"`combine` of {type(equation).__name__}"
     probe = lambda equation, k: symbol(equation.combine, jnp.asarray(k), m, name)
-    matrix = probe(equation, _wavevectors(grid, basis))
-    pattern = _pattern(probe, equation, _wavevectors(grid, basis))
+    matrix, pattern = _probed(probe, equation, _wavevectors(grid, basis))
     bases, turns = [basis] * m, np.ones(m, complex)
     for i in walled(basis) if pattern is not None else ():
-        mirrored = _pattern(probe, equation, _wavevectors(grid, basis, i))
+        _, mirrored = _probed(probe, equation, _wavevectors(grid, basis, i))
         for j in range(m):
             if _parity(pattern[:, j], mirrored[:, j], f"{name} of product {j}", i) < 0:
                 bases[j] = bases[j].derivative((i,), grid.lengths)[1]
@@ -162,16 +160,19 @@ def _wavevectors(grid, basis, mirrored=None):
     return signs * basis.wavevectors(grid.lengths)
 
 
-def _pattern(probe, equation, wavevectors) -> np.ndarray | None:
-    """A symbol in numbers, to see which entries are zero, real, even or odd; None if that cannot be known.
+def _probed(probe, equation, wavevectors) -> tuple[Array, np.ndarray | None]:
+    """A symbol, and its pattern: numbers that show which entries are zero, real, even or odd; None if unknown.
 
-    Coefficients that are being traced are given arbitrary values: entries that vanish with these vanish with all.
+    For the pattern, coefficients that are being traced are given arbitrary values: what vanishes with these vanishes.
     """
+    matrix = probe(equation, wavevectors)
+    if not isinstance(matrix, Tracer):
+        return matrix, np.asarray(matrix)
     generic = np.random.default_rng(0)
     give = lambda leaf: generic.uniform(0.5, 1.5, leaf.shape).astype(leaf.dtype) if isinstance(leaf, Tracer) else leaf
     with jax.ensure_compile_time_eval():
-        values = probe(jax.tree.map(give, equation), wavevectors)
-    return None if isinstance(values, Tracer) else np.asarray(values)
+        pattern = probe(jax.tree.map(give, equation), wavevectors)
+    return matrix, None if isinstance(pattern, Tracer) else np.asarray(pattern)
 
 
 def _parity(at_k: np.ndarray, mirrored: np.ndarray, what: str, axis: int) -> int:
