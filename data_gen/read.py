@@ -5,7 +5,6 @@ all other small files by the sums in the manifest; samples are read through the 
 that is missing is an error and not a field of zeros. A whole file put in the place of another is found by `verify`.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -33,6 +32,7 @@ class Dataset(SampleStore):
     that regenerates it. `check=False` opens a data set that has no manifest yet.
 
     Attributes:
+        command: what generates it again.
         recipe: the text of recipe.yaml, complete: it generates the data set again.
         statistics: mean, std, rms and those of one-step differences, by variable; see `data_gen.statistics`.
         manifest: the lines of manifest.jsonl: the header, then one a shard with its sums and quality figures.
@@ -47,6 +47,7 @@ class Dataset(SampleStore):
         if about.get("format") != manifest.FORMAT:
             raise DatasetError(f"{self.path} is a zarr group of another kind; it is no data set of this package.")
         self.name, self.seed, self._num_samples = about["name"], about["seed"], about["num_samples"]
+        self.command = about.get("command", "")
         self.parameters = about.get("parameters", {})
         self.boundary = tuple(_ends(end) for end in about.get("boundary", ()))
         self.recipe = read("recipe.yaml").decode()
@@ -121,9 +122,9 @@ class Dataset(SampleStore):
         """({small file: its bytes}, the lines of the manifest)."""
         found = self._store.read(manifest.NAME).result()
         if found.state != "value":
-            raise DatasetError(self._what_is_there())
-        lines = parse_manifest(found.value)
-        if lines is None:
+            raise DatasetError(missing_manifest(self.path, self._store.read("recipe.yaml").result().state == "value"))
+        lines, whole = manifest.parse(found.value)
+        if not whole:
             raise DatasetError(f"{self.path}/{manifest.NAME} has changed since it was written; {self._repair}")
         if lines[0].get("version") != manifest.VERSION:
             raise DatasetError(
@@ -140,13 +141,14 @@ class Dataset(SampleStore):
                 raise DatasetError(f"{self.path}/{name} has changed since it was written; {self._repair}")
         return files, lines
 
-    def _what_is_there(self):
-        if self._store.read("recipe.yaml").result().state == "value":
-            return (
-                f"{self.path} is unfinished: it has no {manifest.NAME}. The `lagrangian-ml generate` command that "
-                "began it continues it."
-            )
-        return f"{self.path} holds no data set: there is neither {manifest.NAME} nor recipe.yaml in it."
+
+def missing_manifest(path: str | Path, begun: bool) -> str:
+    """What to tell of a folder without a manifest."""
+    if begun:
+        return (
+            f"{path} is unfinished: it has no {manifest.NAME}. `lagrangian-ml generate --out {path}` goes on with it."
+        )
+    return f"{path} holds no data set: there is neither {manifest.NAME} nor recipe.yaml in it."
 
 
 def open_store(path: str | Path | ts.KvStore) -> ts.KvStore:
@@ -157,18 +159,6 @@ def open_store(path: str | Path | ts.KvStore) -> ts.KvStore:
     if "://" in text:
         return ts.KvStore.open(text.rstrip("/") + "/").result()
     return ts.KvStore.open({"driver": "file", "path": f"{Path(text).absolute()}/"}).result()
-
-
-def parse_manifest(content: bytes) -> list[manifest.Entry] | None:
-    """The entries of manifest.jsonl, or None unless all of it is as it was written."""
-    try:
-        lines = content.decode().splitlines(keepends=True)
-    except UnicodeDecodeError:
-        return None
-    entries = [manifest.from_line(line) for line in lines[:-1]]
-    total = {"sha256": hashlib.sha256("".join(lines[:-1]).encode()).hexdigest()}
-    sound = len(lines) > 1 and lines[-1] == manifest.canonical(total) + "\n" and None not in entries
-    return [entry for entry in entries if entry is not None] if sound else None
 
 
 def _parsed(path, name, read) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from .manifest import Entry
 from .recipe import Recipe
 from .write import Plan, shard_files
 
-RECIPE, LOG = "recipe.yaml", "log.jsonl"
+RECIPE = "recipe.yaml"
 _SUM = "# sha256: "
 _HEADER = """\
 # A data set of lagrangian-ml. This command made it, goes on with it, and repairs it:
@@ -56,7 +56,9 @@ class Target:
         """The first line of the manifest."""
         counts = {"num_samples": self.plan.num_samples, "shard_size": self.plan.shard_size}
         about = {"format": manifest.FORMAT, "version": manifest.VERSION, "name": self.config["name"]}
-        return about | counts | {"num_shards": self.plan.num_shards, "recipe": self.identity, "seed": self.config["seed"]}
+        return (
+            about | counts | {"num_shards": self.plan.num_shards, "recipe": self.identity, "seed": self.config["seed"]}
+        )
 
     @property
     def recipe_text(self) -> bytes:
@@ -204,7 +206,7 @@ class Target:
     def _small_names(self):
         arrays = [v.name for v in self.recipe.variables] + ["t", "x", "y", "z"]
         small = {f"{array}/{key}" for array in arrays for key in ("zarr.json", "c/0")}
-        return small | {RECIPE, LOG, manifest.NAME, "zarr.json", "statistics.json", "figures/samples.png"}
+        return small | {RECIPE, manifest.NAME, "zarr.json", "statistics.json", "figures/samples.png"}
 
     def _shard_names(self):
         return {name for n in range(self.plan.num_shards) for name in shard_files(self.recipe, n).values()}

@@ -58,7 +58,9 @@ def _load(options):
     check_choices(options.overrides, config_folders(options.config_dir))
     from ..config import load_config
 
-    return load_config(options.overrides, config_dirs=options.config_dir, modules=options.module)
+    about_data = any(text.partition("=")[0] in ("dataset", "num_samples") for text in options.overrides)
+    root = DATASET if about_data else RUN
+    return load_config(options.overrides, config_dirs=options.config_dir, modules=options.module, root=root)
 
 
 def _run(options):
@@ -126,15 +128,35 @@ def _sweep(options):
 
 
 def _generate(options):
+    check_choices(options.overrides, config_folders(options.config_dir))
+    return _data_gen("generate").main(
+        options.overrides,
+        options.out,
+        workers=options.workers,
+        shards=options.shards,
+        dry_run=options.dry_run,
+        config_dirs=options.config_dir,
+        modules=options.module,
+    )
+
+
+def _verify(options):
+    return _data_gen("commands").verify(options.data_dir)
+
+
+def _info(options):
+    return _data_gen("commands").info(options.data_dir)
+
+
+def _export(options):
+    return _data_gen("commands").export(options.data_dir, options.format, options.out)
+
+
+def _data_gen(module):
+    """A module of `data_gen`, which imports this package and is therefore not imported by it."""
     import importlib
 
-    try:
-        recipes = importlib.import_module("data_gen.generate")
-    except ModuleNotFoundError as error:
-        if not str(error.name).startswith("data_gen"):
-            raise
-        raise ConfigError("no dataset recipes are installed: this version of data_gen has no generators.") from None
-    return recipes.main(options.overrides, options.out, config_dirs=options.config_dir)
+    return importlib.import_module(f"data_gen.{module}")
 
 
 assert all(f"_{command}" in globals() for command in SUMMARIES)

@@ -25,11 +25,18 @@ SUMMARIES = {
     "config": "print the complete configuration that overrides stand for, without running it",
     "doctor": "check this installation: devices, versions, precision, files",
     "sweep": "run every combination of values, one process a job: seed=0,1,2",
-    "generate": "make a data set from a recipe",
+    "generate": "make a data set from a recipe, go on with one, or repair it",
+    "verify": "compare every byte of a data set with its manifest, and say how to repair it",
+    "info": "what a data set holds, and how far its numbers can be trusted",
+    "export": "write a data set in the format of PDEBench or of The Well",
 }
 
-
-COMMANDS = [name for name in SUMMARIES if name != "generate"]  # which data_gen has no recipes for yet
+DATASET_OVERRIDES = """\
+overrides are written key=value:
+  dataset=burgers_fno_paper           a recipe (`lagrangian-ml list dataset` shows them)
+  num_samples=1000  seed=0            sample i depends on the recipe, the seed and i only
+  dataset.equation.viscosity=0.05     any value of the recipe; `lagrangian-ml config dataset=…` shows all of them
+The same command goes on with what was ended, and repairs what is damaged; then --out DIR alone is enough."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -44,7 +51,7 @@ class Parser(argparse.ArgumentParser):
 
 def overview() -> str:
     """The help of the command itself."""
-    lines = "\n".join(f"  {name:<10}{SUMMARIES[name]}" for name in COMMANDS)
+    lines = "\n".join(f"  {name:<10}{SUMMARIES[name]}" for name in SUMMARIES)
     return (
         f"usage: {NAME} COMMAND [OVERRIDE …] [OPTION …]\n\nDifferentiable physics and neural PDE solvers in JAX.\n\n"
         f"commands:\n{lines}\n\n{OVERRIDES}\n\nHelp on a command: {NAME} COMMAND --help\n"
@@ -56,7 +63,7 @@ def parser_of(command: str) -> Parser:
     parser = Parser(
         prog=f"{NAME} {command}",
         description=f"{SUMMARIES[command][0].upper()}{SUMMARIES[command][1:]}.",
-        epilog=OVERRIDES if command in ("run", "config", "sweep", "generate") else None,
+        epilog=({"generate": DATASET_OVERRIDES} | dict.fromkeys(("run", "config", "sweep"), OVERRIDES)).get(command),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -71,19 +78,29 @@ def parser_of(command: str) -> Parser:
         parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help=what)
     if command in ("run", "sweep"):
         parser.add_argument("--run-dir", metavar="DIR", help="where to write (default: runs/EXPERIMENT/TIME)")
+    if command in ("verify", "info", "export"):
+        what = "the folder of a data set, or its URL (gs://…)" + ("; or an HDF5 file" if command == "info" else "")
+        parser.add_argument("data_dir", metavar="DIR", help=what)
     if command == "generate":
         parser.add_argument("--out", metavar="DIR", help="where to write the data set")
+        parser.add_argument("--workers", type=int, metavar="K", help="processes (default: as many as there are cores)")
+        parser.add_argument("--shards", metavar="I/N", help="make every N-th shard only, from shard I on (0 ≤ I < N)")
+        parser.add_argument("--dry-run", action="store_true", help="print size, work and time; write nothing")
+    if command == "export":
+        parser.add_argument("--format", required=True, choices=("pdebench", "well"), help="whose format")
+        parser.add_argument("--out", required=True, metavar="PATH", help=_OUT)
     if command in ("run", "config", "sweep", "list", "generate"):
         parser.add_argument(
             "--config-dir", action="append", default=[], metavar="DIR", help="a folder with configs of your own"
         )
-    if command in ("run", "config", "sweep", "resume", "evaluate"):
+    if command in ("run", "config", "sweep", "resume", "evaluate", "generate"):
         parser.add_argument("--module", action="append", default=[], metavar="NAME", help=_MODULE)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 
 _MODULE = "a Python module of your own, for _target_; name those of a run again to resume or evaluate it"
+_OUT = "pdebench: NAME.hdf5 or NAME.h5; well: a folder, or one file NAME.hdf5; it must not exist"
 _REFERENCE = (
     "a grid (x or x, y, …; t; u as (t, x, …[, c])) or scattered points (x (n, d), t (n,), u (n, c)); "
     "a bare name is also looked for in $LAGRANGIAN_ML_REFERENCE_DATA"
@@ -105,9 +122,8 @@ def parse(arguments: list[str]) -> tuple[str, argparse.Namespace] | None:
         print(f"{NAME} {__version__}")
         return None
     if command not in SUMMARIES:
-        sys.stderr.write(
-            f"{NAME}: error: {command} is not a command.{nearest(command, COMMANDS)} Commands: {', '.join(COMMANDS)}.\n"
-        )
+        hint = nearest(command, SUMMARIES)
+        sys.stderr.write(f"{NAME}: error: {command} is not a command.{hint} Commands: {', '.join(SUMMARIES)}.\n")
         sys.exit(2)
     os.environ.setdefault("COLUMNS", "110")  # argparse wraps its help at 80 otherwise where there is no terminal
     return command, parser_of(command).parse_intermixed_args(arguments[1:])

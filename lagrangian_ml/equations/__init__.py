@@ -11,6 +11,8 @@ from .diffusion import DecayingSines, Diffusion
 from .diffusion_reaction import DiffusionReaction
 from .diffusion_sorption import DiffusionSorption
 from .dispersion import Dispersion, DispersiveWave
+from .euler import CompressibleNavierStokes, Euler, IsentropicVortex
+from .euler_riemann import EulerRiemann
 from .fisher_kpp import FisherFront, FisherKPP
 from .gray_scott import GrayScott
 from .helmholtz import Helmholtz
@@ -22,6 +24,7 @@ from .modes import Sines
 from .navier_stokes import DiagonalForce, Kolmogorov, NavierStokes, VelocityNavierStokes, VorticityNavierStokes
 from .nonlinear_schroedinger import BreathingSoliton, BrightSoliton, NonlinearSchroedinger
 from .poisson import Poisson
+from .shallow_water import DamBreak, LakeAtRest, ShallowWater
 from .swift_hohenberg import SwiftHohenberg
 from .wave import StandingWave, TravellingWave, Wave
 
@@ -40,6 +43,8 @@ __all__ = [
     "CahnHilliard",
     "ColeHopf",
     "CombustionKuramotoSivashinsky",
+    "CompressibleNavierStokes",
+    "DamBreak",
     "Darcy",
     "DecayingSines",
     "DiagonalForce",
@@ -48,21 +53,26 @@ __all__ = [
     "DiffusionSorption",
     "Dispersion",
     "DispersiveWave",
+    "Euler",
+    "EulerRiemann",
     "FisherFront",
     "FisherKPP",
     "GrayScott",
     "Helmholtz",
     "HyperDiffusion",
+    "IsentropicVortex",
     "Kolmogorov",
     "KortewegDeVries",
     "Kovasznay",
     "KuramotoSivashinsky",
+    "LakeAtRest",
     "MovingGaussian",
     "MovingSines",
     "NavierStokes",
     "NonlinearSchroedinger",
     "Poisson",
     "PotentialBurgers",
+    "ShallowWater",
     "Sines",
     "Soliton",
     "Solitons",

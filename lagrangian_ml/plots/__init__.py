@@ -1,9 +1,18 @@
 """Figures for a paper, drawn without pyplot and its global state; the only room that imports matplotlib."""
 
 from .history import history_figure
-from .run import save_run_figures
+from .run import save_figure, save_run_figures
+from .samples import samples_figure
 from .slices import slices_figure
 from .solution import solution_figure
 from .style import style
 
-__all__ = ["history_figure", "save_run_figures", "slices_figure", "solution_figure", "style"]
+__all__ = [
+    "history_figure",
+    "samples_figure",
+    "save_figure",
+    "save_run_figures",
+    "slices_figure",
+    "solution_figure",
+    "style",
+]

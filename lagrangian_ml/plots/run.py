@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Array, Float
+from matplotlib.figure import Figure
 
 from ..core import Samples
 from .history import history_figure
@@ -36,15 +37,15 @@ def save_run_figures(
     paths = []
     for name, figure in figures.items():
         if figure is not None:
-            paths += _save(figure, directory / name, f"{title}: {name}")
+            paths += save_figure(figure, directory / name, f"{title}: {name}")
     return paths
 
 
 @styled
-def _save(figure, stem, title):
+def save_figure(figure: Figure, stem: Path, title: str, suffixes: Sequence[str] = (".png", ".pdf")) -> list[Path]:
+    """Write a figure under a path without its suffix; the bytes do not depend on the time."""
     metadata = {".png": {"Title": title, "Software": None}, ".pdf": {"Title": title, "CreationDate": None}}
-    paths = []
-    for suffix, entries in metadata.items():
-        paths.append(stem.with_suffix(suffix))
-        figure.savefig(paths[-1], metadata=entries)
+    paths = [stem.with_suffix(suffix) for suffix in suffixes]
+    for path in paths:
+        figure.savefig(path, metadata=metadata[path.suffix])
     return paths

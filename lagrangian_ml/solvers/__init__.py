@@ -2,7 +2,19 @@
 
 from .elliptic import Elliptic
 from .etdrk import ETDRK, ModeState
+from .finite_volume import FiniteVolume
 from .method_of_lines import MethodOfLines
+from .reconstruction import MUSCL, WENO5, Constant
 from .state import GridState
 
-__all__ = ["ETDRK", "Elliptic", "GridState", "MethodOfLines", "ModeState"]
+__all__ = [
+    "ETDRK",
+    "MUSCL",
+    "WENO5",
+    "Constant",
+    "Elliptic",
+    "FiniteVolume",
+    "GridState",
+    "MethodOfLines",
+    "ModeState",
+]
