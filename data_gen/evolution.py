@@ -122,7 +122,7 @@ class Evolution:
         steps, frames = min(8, self.steps_per_frame), 1 + self.keep_initial
         return replace(
             self, horizon=self.dt * steps, num_frames=frames, steps_per_frame=steps, warmup_frames=0,
-            names=dict(self.names),
+            names=dict(pairs(self.names)),
         )  # fmt: skip
 
     def _observed(self, values):

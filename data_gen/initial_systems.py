@@ -75,7 +75,7 @@ class GasWaves:
         least, most = (jnp.log(jnp.asarray(ends))[None] for ends in zip(self.density, self.pressure, strict=True))
         floor, size = jnp.exp(least + (most - least) * uniform(key, 3, (0.0, 1.0), (2, 2)))
         density, pressure = floor[:, None] + size[:, None] * share
-        return Euler(self.gamma).conserved(jnp.stack([density, here[2], pressure]))
+        return Euler(gamma=self.gamma).conserved(jnp.stack([density, here[2], pressure]))
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class RiemannProblem:
         between = lambda ends, at: ends[0] + (ends[1] - ends[0]) * at
         of_log = lambda ends, at: jnp.exp(between(np.log(np.asarray(ends)), at))
         ends = (of_log(self.density, at[:2]), between(self.velocity, at[2:4]), of_log(self.pressure, at[4:6]))
-        states = Euler(self.gamma).conserved(jnp.stack(ends))  # left and right
+        states = Euler(gamma=self.gamma).conserved(jnp.stack(ends))  # left and right
         share = (grid.points[0] - grid.lower[0]) / grid.lengths[0]
         return jnp.where((share < between(self.place, at[6]))[None], states[:, :1], states[:, 1:])
 

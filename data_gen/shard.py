@@ -69,7 +69,7 @@ class ShardMaker:
             outcome, retries = self._sound_block(begin, live, judge)
             for name, values in outcome.arrays.items():
                 arrays[name][begin - samples.start :][:live] = values[:live]
-            judge.add({name: values[:live] for name, values in outcome.arrays.items()}, outcome, live)
+            judge.add({name: np.asarray(values[:live]) for name, values in outcome.arrays.items()}, outcome, live)
             redrawn |= {str(begin + i): int(n) for i, n in enumerate(retries[:live]) if n}
             watch(live)
             if begin == samples.start:
@@ -101,14 +101,17 @@ class ShardMaker:
     def _step_error(self, index, retry, coarse):
         """The relative difference of a sample to that with twice as many steps, {name: {frame: number}}."""
         fine = self._one(np.asarray(index), np.asarray(retry), self.solvers[2], 2).arrays
-        return {v.name: quality.relative_error(coarse[v.name], fine[v.name], v.evolving) for v in self.recipe.variables}
+        return {
+            v.name: quality.relative_error(coarse[v.name], np.asarray(fine[v.name]), v.evolving)
+            for v in self.recipe.variables
+        }
 
     def _why(self, index, draws, courant):
         steps, bound = getattr(self.recipe, "steps_per_frame", None), self.max_courant
         cause, factor = "its values are not finite, as they are after an unstable step", 2.0
         if courant > bound:
             cause = f"its largest Courant number is {courant:.3g}, and the solver is stable up to {bound:.3g}"
-            factor = 1.1 * courant / bound
+            factor = 1.1 * courant / bound if courant < 100 * bound else 2.0  # beyond that it has blown up
         cure = "choose a smaller step" if steps is None else f"give dataset.steps_per_frame={math.ceil(steps * factor)}"
         drawn = f"was rejected {draws} times" if draws > 1 else "is rejected, as are all others of its block"
         return f"sample {index} {drawn}: {cause}; {cure}, or draw smaller values."

@@ -10,7 +10,7 @@ import numpy as np
 from .order import num_batches, rows
 from .recipe import Variable
 
-Frames = slice | Sequence[int] | None
+Frames = slice | Sequence[int] | np.ndarray | None
 Arrays = dict[str, np.ndarray]
 
 

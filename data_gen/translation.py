@@ -74,7 +74,7 @@ class Translation:
         return Outcome(split(values, self.names, self.grid.dim), jnp.zeros(()), jnp.max(tail))
 
     def shortened(self) -> "Translation":
-        return replace(self, num_frames=2, names=dict(self.names))
+        return replace(self, num_frames=2, names=dict(pairs(self.names)))
 
 
 class MovedGrid(Grid):

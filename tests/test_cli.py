@@ -115,7 +115,10 @@ def test_a_run_ends_with_its_table_and_its_path(tmp_path, monkeypatch, capsys):
         (["resume", str(TESTS)], ["is not a run directory", "config.yaml"]),
         (["evaluate", str(TESTS), "--reference", "x.npz"], ["is not a run directory"]),
         (["evaluate", "x"], ["--reference"]),
-        (["generate", "dataset=burgers"], ["no dataset recipes"]),
+        (["generate", "dataset=burgers_fno"], ["dataset=burgers_fno", "'burgers_fno_paper'"]),
+        (["verify", "/nowhere/at/all"], ["/nowhere/at/all", "holds no data set"]),
+        (["export", "x", "--format", "csv", "--out", "y"], ["csv", "pdebench"]),
+        (["config", "dataset=burgers_fno_paper"], ["num_samples needs a value"]),
         (["sweep", *TOY, "trainer.num_step=1,2"], ["trainer.num_step", "'num_steps'"]),
         (["sweep", *TOY, "seed=1,"], ["seed=1,"]),
     ],
@@ -311,7 +314,7 @@ def test_list_and_help(capsys):
     assert main(["list", "optimizer"]) == 0 and "adam" in capsys.readouterr().out
     assert main([]) == main(["--help"]) == main(["help", "run"]) == 0
     printed = capsys.readouterr().out
-    assert "experiment=burgers_pinn" in printed and "generate" not in printed  # as long as it has no recipes
+    assert "experiment=burgers_pinn" in printed and "generate" in printed
     with pytest.raises(SystemExit) as stop:
         main(["sweep", "--help"])
     assert stop.value.code == 0 and "seed=0,1,2" in capsys.readouterr().out

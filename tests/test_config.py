@@ -330,7 +330,10 @@ def test_objects_are_built_with_keys_of_their_paths():
         ("problem.equation.diffusivity=-1", ["problem.equation", "diffusivity=-1"]),
         ("trainer.num_steps=0", ["trainer.num_steps=0"]),
         ("mesh.batch=999", ["mesh.batch=999"]),
-        ("observations={_target_: toy_parts.reciprocal, scale: 0}", ["observations: ZeroDivisionError", "out of range"]),
+        (
+            "observations={_target_: toy_parts.reciprocal, scale: 0}",
+            ["observations: ZeroDivisionError", "out of range"],
+        ),
     ],
 )
 def test_what_a_constructor_refuses_names_the_node(override, words):

@@ -9,6 +9,7 @@ import itertools
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -50,7 +51,7 @@ def recognises(file: h5py.File) -> bool:
     return "dimensions" in file and any(group in file for group in _FIELDS)
 
 
-def contents(file: h5py.File, name: str) -> Contents:
+def contents(file: Any, name: str) -> Contents:
     """What a file holds. DatasetError if its arrays do not fit its attributes."""
     axes = [str(axis) for axis in file["dimensions"].attrs["spatial_dims"]]
     coordinates = {axis: np.asarray(file["dimensions"][axis], float) for axis in axes}

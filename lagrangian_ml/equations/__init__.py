@@ -12,7 +12,7 @@ from .diffusion_reaction import DiffusionReaction
 from .diffusion_sorption import DiffusionSorption
 from .dispersion import Dispersion, DispersiveWave
 from .euler import CompressibleNavierStokes, Euler, IsentropicVortex
-from .euler_riemann import EulerRiemann
+from .euler_riemann import EulerRiemann, lax, problem_123, sod
 from .fisher_kpp import FisherFront, FisherKPP
 from .gray_scott import GrayScott
 from .helmholtz import Helmholtz
@@ -85,4 +85,7 @@ __all__ = [
     "VorticityNavierStokes",
     "Wave",
     "at_points",
+    "lax",
+    "problem_123",
+    "sod",
 ]

@@ -97,7 +97,7 @@ class CompressibleNavierStokes(_IdealGas):
         """(0, σ, σ v)"""
         velocity = u.value[1:-1] / u.value[:1]
         slopes = (u.gradient[1:-1] - velocity[:, None] * u.gradient[:1]) / u.value[:1, None]  # ∂ⱼvᵢ
-        spread = sum(slopes[i, i] for i in range(self.dim))
+        spread = jnp.einsum("ii...->...", slopes)
         pressure = (self.bulk - 2 / 3 * self.shear) * spread
         push = [with_rows(jnp.zeros_like(velocity), {i: pressure}) for i in range(self.dim)]
         stress = self.shear * (slopes + jnp.swapaxes(slopes, 0, 1)) + jnp.stack(push)

@@ -100,7 +100,9 @@ class VelocityNavierStokes(Equation):
     def combine(self, products: Jet) -> Inexact[Array, "d *s"]:
         """PF = −∇×Δ⁻¹∇×F, (PF)ᵢ = Δ⁻¹ Σⱼ ∂ⱼ(∂ⱼFᵢ − ∂ᵢFⱼ), of F = ∇·T, for the symmetric matrix T of `products`."""
         axes, potential = range(self.dim), products.inverse_laplacian
-        third = {triple: potential.d(*triple) for triple in combinations_with_replacement(axes, 3)}
+        third: dict[tuple[int, ...], Array] = {
+            triple: potential.d(*triple) for triple in combinations_with_replacement(axes, 3)
+        }
         index = {place: n for n, (i, j) in enumerate(self._entries()) for place in ((i, j), (j, i))}
 
         def slope(i, j, k):  # ∂ⱼ∂ₖΔ⁻¹Fᵢ

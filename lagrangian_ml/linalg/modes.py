@@ -121,7 +121,7 @@ class Transform(abc.ABC):
                 power = np.where(np.abs(self.mode_numbers[i]) == axis.n // 2, 0, power)
             factor = factor * power
         is_real = all(a.basis in SWAP for a in self.axes)
-        return factor.real if is_real else factor, dataclasses.replace(self, axes=tuple(axes))
+        return np.real(factor) if is_real else factor, dataclasses.replace(self, axes=tuple(axes))
 
 
 def scale(factor: np.ndarray | Inexact[Array, "..."], modes: Inexact[Array, "..."]) -> Inexact[Array, "..."]:
@@ -136,7 +136,7 @@ def scale(factor: np.ndarray | Inexact[Array, "..."], modes: Inexact[Array, "...
     if not jnp.iscomplexobj(factor):
         factor = jnp.asarray(factor, real)
         return lax.complex(factor * modes.real, factor * modes.imag)
-    if isinstance(factor, np.ndarray) and not np.any(factor.real):
-        factor = jnp.asarray(factor.imag, real)
+    if isinstance(factor, np.ndarray) and not np.any(np.real(factor)):
+        factor = jnp.asarray(np.imag(factor), real)
         return lax.complex(-factor * modes.imag, factor * modes.real)
     return jnp.asarray(factor, modes.dtype) * modes

@@ -192,7 +192,10 @@ def make_transform(
     if backend == "packed" and not (real and set(walls) == {"periodic"}):
         raise ValueError('the back end "packed" is for real fields on periodic axes; take "fft" for others.')
     if backend == "auto":
-        backend = "matrix" if max(shape) <= 64 and len(shape) > 1 else "pruned"
+        if not real or len(shape) == 1:
+            backend = "fft"
+        else:
+            backend = "matrix" if max(shape) <= 64 else "pruned"
     if backend == "packed":
         axes[-1] = axes[-1].pruned()
     elif backend != "fft":

@@ -18,7 +18,8 @@ def times(coefficient: Inexact[Array, "..."], modes: Inexact[Array, "c *k"]) -> 
     """Coefficients (c, *k), or matrices (r, c, *k), times modes (c, *k)."""
     if coefficient.ndim == modes.ndim:
         return scale(coefficient, modes)
-    return jnp.sum(scale(coefficient, modes[None]), axis=1)
+    products = [scale(coefficient[:, j], modes[j][None]) for j in range(len(modes))]
+    return sum(products[1:], start=products[0])
 
 
 @partial(jax.jit, static_argnums=1)  # many small operations, compiled as one

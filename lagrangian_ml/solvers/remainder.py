@@ -5,6 +5,7 @@ transformed once and then multiplied by their Fourier symbol.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -47,10 +48,10 @@ class Remainder(eqx.Module):
         return not has_explicit_terms(self.equation)
 
     def __call__(self, modes: Inexact[Array, "c *k"], t: Float[Array, ""]) -> Inexact[Array, "c *k"]:
-        equation, total = self.equation, 0.0 if self.source is None else self.source
+        equation, total = self.equation, jnp.zeros_like(modes) if self.source is None else self.source
         jet = SpectralJet.from_modes(modes, self.grid, self.basis, t)
         local = None
-        if equation.states("products"):
+        if self.combine is not None:
             total = total - times(self.combine, self._product_modes(self._read(equation.products, jet)))
         elif equation.states("flux"):  # it comes before `velocity`, the same term: it is conservative, and cheaper
             flux = lambda jet: equation.flux(ValueJet(jet.value, jet.x, jet.t))
@@ -115,7 +116,7 @@ def linear_part(equation: Equation, grid: Grid, basis: Transform) -> Array:
     """
     probe = lambda equation, k: linear_symbol(equation, jnp.asarray(k))
     matrix, pattern = _probed(probe, equation, _wavevectors(grid, basis))
-    for i in walled(basis) if pattern is not None else ():
+    for i in _judged(basis, pattern):
         _, mirrored = _probed(probe, equation, _wavevectors(grid, basis, i))
         if _parity(pattern, mirrored, "`linear`", i) < 0:
             raise ValueError(f"`linear` has derivatives of odd order along axis {i}, which do not fit its walls.")
@@ -135,7 +136,7 @@ def combine_part(equation: Equation, grid: Grid, basis: Transform) -> tuple[Arra
     probe = lambda equation, k: symbol(equation.combine, jnp.asarray(k), m, name)
     matrix, pattern = _probed(probe, equation, _wavevectors(grid, basis))
     bases, turns = [basis] * m, np.ones(m, complex)
-    for i in walled(basis) if pattern is not None else ():
+    for i in _judged(basis, pattern):
         _, mirrored = _probed(probe, equation, _wavevectors(grid, basis, i))
         for j in range(m):
             if _parity(pattern[:, j], mirrored[:, j], f"{name} of product {j}", i) < 0:
@@ -160,7 +161,7 @@ def _wavevectors(grid, basis, mirrored=None):
     return signs * basis.wavevectors(grid.lengths)
 
 
-def _probed(probe, equation, wavevectors) -> tuple[Array, np.ndarray | None]:
+def _probed(probe, equation, wavevectors) -> tuple[Array, Any]:
     """A symbol, and its pattern: numbers that show which entries are zero, real, even or odd; None if unknown.
 
     For the pattern, coefficients that are being traced are given arbitrary values: what vanishes with these vanishes.
@@ -173,6 +174,11 @@ def _probed(probe, equation, wavevectors) -> tuple[Array, np.ndarray | None]:
     with jax.ensure_compile_time_eval():
         pattern = probe(jax.tree.map(give, equation), wavevectors)
     return matrix, None if isinstance(pattern, Tracer) else np.asarray(pattern)
+
+
+def _judged(basis: Transform, pattern: Any) -> tuple[int, ...]:
+    """The axes with walls, if it is known what a symbol looks like."""
+    return () if pattern is None else walled(basis)
 
 
 def _parity(at_k: np.ndarray, mirrored: np.ndarray, what: str, axis: int) -> int:

@@ -5,6 +5,7 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 import pytest
 
@@ -24,7 +25,10 @@ EQUATIONS = {  # name: (constructor for d dimensions, the dimensions it is made 
     "cahn_hilliard": (lambda d: eqs.CahnHilliard(0.1, 0.7), (1, 2)),
     "combustion": (lambda d: eqs.CombustionKuramotoSivashinsky(1.3, 0.8, 0.6), (1, 2, 3)),
     "damped_korteweg_de_vries": (lambda d: eqs.KortewegDeVries(0.01, 6.0, 0.02), (1,)),
+    "darcy": (lambda d: eqs.Darcy(lambda x: 2 + jnp.sin(x[:1] * x[-1:]), lambda x: x[:1]), (2,)),
     "diffusion": (lambda d: eqs.Diffusion(0.2), (1, 2, 3)),
+    "diffusion_reaction": (lambda d: eqs.DiffusionReaction((0.1, 0.2), 0.05), (1, 2)),
+    "diffusion_sorption": (lambda d: eqs.DiffusionSorption(), (1, 2)),
     "dispersion": (lambda d: eqs.Dispersion(0.3), (1,)),
     "fisher_kpp": (lambda d: eqs.FisherKPP(0.3, 2.0), (1, 2, 3)),
     "gray_scott": (lambda d: eqs.GrayScott((0.2, 0.1), 0.04, 0.06), (1, 2)),
@@ -35,7 +39,7 @@ EQUATIONS = {  # name: (constructor for d dimensions, the dimensions it is made 
     "laplace": (lambda d: eqs.Poisson(), (2,)),
     "nonlinear_schroedinger": (lambda d: eqs.NonlinearSchroedinger(0.4, -0.9), (1, 2)),
     "poisson": (lambda d: eqs.Poisson(poisson.sine_source(WAVES[:d])), (1, 2, 3)),
-    "swift_hohenberg": (lambda d: eqs.SwiftHohenberg(0.7, 1.2, 0.5, 0.8), (1,)),
+    "swift_hohenberg": (lambda d: eqs.SwiftHohenberg(0.7, 1.2, 0.5, 0.8), (1, 2)),
     "vector_burgers": (lambda d: eqs.VectorBurgers(0.1, d), (1, 2, 3)),
     "velocity_navier_stokes": (lambda d: eqs.VelocityNavierStokes(0.1, 0.2, eqs.Kolmogorov(), d), (2, 3)),
     "vorticity_navier_stokes": (lambda d: eqs.VorticityNavierStokes(0.1, 0.2, SPEED[:2], eqs.Kolmogorov()), (2,)),
@@ -88,6 +92,35 @@ def test_point_jet_equals_spectral_jet(equation, dim):
     assert at_x.shape == (6, equation.num_components)
     assert_close(at_x, on_grid)
     assert float(jnp.max(jnp.abs(misfit))) <= 1e-12 * (1 + float(jnp.max(jnp.abs(on_grid))))
+
+
+def bed(x):
+    """Periodic on the box [LOWER, UPPER]."""
+    return 0.05 * jnp.cos(math.pi * x[:1])
+
+
+FLUIDS = [
+    eqs.Euler(),
+    eqs.Euler(dim=2),
+    eqs.CompressibleNavierStokes(shear=0.02, bulk=0.03, dim=2),
+    eqs.ShallowWater(bathymetry=bed),
+    eqs.ShallowWater(bathymetry=bed, dim=2),
+]
+
+
+@pytest.mark.parametrize("equation", FLUIDS, ids=lambda equation: f"{type(equation).__name__}-{equation.dim}d")
+def test_point_jet_equals_spectral_jet_of_fluids(equation):
+    """Their fluxes are rational: the modes of small waves about rest decay fast, and 32 points hold them."""
+    dim, c = equation.dim, equation.num_components
+    grid = Grid((32,) * dim, LOWER[:dim], UPPER[:dim])
+    waves, phases = 2 * jnp.pi / jnp.asarray(grid.lengths), jnp.arange(float(c * dim)).reshape(c, dim)
+    rest = jnp.ones(c).at[-1].set(3.0)
+    field = lambda x: rest + 0.05 * jnp.sum(jnp.cos((waves * x)[None] + phases), axis=1)
+    on_grid = jax.jit(lambda u: equation.rate(SpectralJet(u, grid)))(eqs.at_points(field, grid.points))
+    x, on_grid = some_points(grid, on_grid)
+    at_points = jax.jit(jax.vmap(lambda x: equation.rate(point_jet(field, x))))(x)
+    assert float(jnp.max(jnp.abs(at_points))) > 0.1
+    assert_close(at_points, on_grid)
 
 
 @pytest.mark.parametrize("equation, dim", CASES)
@@ -364,6 +397,7 @@ EXACT = {  # name: (equation, solution, dimension)
     "allen_cahn_front": (eqs.AllenCahn(0.05, 2.0), eqs.AllenCahnFront(eqs.AllenCahn(0.05, 2.0), 0.1), 2),
     "allen_cahn_kink": (eqs.AllenCahn(0.05, 2.0), lambda t, x: eqs.AllenCahnKink(eqs.AllenCahn(0.05, 2.0))(t, x), 1),
     "fisher_front": (eqs.FisherKPP(0.1, 3.0), eqs.FisherFront(eqs.FisherKPP(0.1, 3.0), 0.1), 2),
+    "isentropic_vortex": (eqs.Euler(dim=2), eqs.IsentropicVortex(eqs.Euler(dim=2), (0.2, 0.1), SPEED[:2]), 2),
     "standing_wave": (eqs.Wave(1.5), eqs.StandingWave(eqs.Wave(1.5), WAVES[:2]), 2),
     "travelling_wave": (eqs.Wave(1.5), eqs.TravellingWave(eqs.Wave(1.5), WAVES), 3),
     "poisson": (eqs.Poisson(poisson.sine_source(WAVES)), eqs.Sines(WAVES), 3),
@@ -416,6 +450,22 @@ def test_cole_hopf_has_the_published_shock():
     assert abs(float(slopes[1000]) + 152.00516) < 1e-5
     assert abs(float(jnp.min(slopes)) + 152.00516) < 1e-5
     assert abs(float(times[jnp.argmin(slopes)]) * math.pi - 1.603688) < 2e-5
+
+
+def test_cole_hopf_is_the_quotient_of_integrals():
+    """In 30 digits, by Gauss–Legendre on short panels: before, in, beside and after the shock."""
+
+    def exact(t, x):
+        nu = mpmath.mpf(1) / (100 * mpmath.pi)
+        weight = lambda eta: mpmath.exp(-mpmath.cospi(x - eta) / (2 * mpmath.pi * nu) - eta**2 / (4 * nu * t))
+        panels = [mpmath.mpf(k) / 20 for k in range(-30, 31)]
+        total = mpmath.quad(weight, panels, maxdegree=4)
+        return -mpmath.quad(lambda eta: mpmath.sinpi(x - eta) * weight(eta), panels, maxdegree=4) / total
+
+    for t, x in [(0.25, 0.1), (0.5, 0.004), (0.75, -0.02), (1.0, 0.9)]:
+        with mpmath.workdps(30):
+            expected = float(exact(mpmath.mpf(t), mpmath.mpf(x)))
+        assert abs(float(eqs.ColeHopf()(t, jnp.array([x]))[0]) - expected) < 1e-13
 
 
 def test_cole_hopf_starts_at_its_initial_value_and_keeps_its_zeros():

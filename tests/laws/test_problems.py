@@ -34,7 +34,11 @@ class Interpolated:
     """The field of frames (f, *s) on a line: trigonometric in x, a polynomial of degree f − 1 in t."""
 
     def __init__(self, grid, times, frames):
-        self.times, self.lower, self.k = times, grid.lower[0], 2 * jnp.pi / grid.lengths[0] * jnp.arange(grid.shape[0] // 2 + 1)
+        self.times, self.lower, self.k = (
+            times,
+            grid.lower[0],
+            2 * jnp.pi / grid.lengths[0] * jnp.arange(grid.shape[0] // 2 + 1),
+        )
         twice = jnp.where(self.k == 0, 1.0, 2.0).at[-1].set(1.0)
         self.modes = twice[None] * jnp.fft.rfft(frames) / grid.shape[0]
 

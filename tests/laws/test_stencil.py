@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lagrangian_ml import equations as eqs
-from lagrangian_ml.core import Equation, Grid, RobinWall, ValueWall
+from lagrangian_ml.core import Grid, RobinWall, ValueWall
 from lagrangian_ml.jets import SpectralJet, StencilJet
 
 LOWER, UPPER = (-1.0, 0.0, 0.5), (1.0, 3.0, 2.0)
@@ -109,7 +109,9 @@ def test_walls_keep_the_second_order_of_the_gradient(name):
         jet = StencilJet(field(grid.points), grid, walls)
         slope = jax.vmap(jax.grad(lambda x: field(x)))(grid.points[0])
         errors.append(float(jnp.mean(jnp.abs(jet.gradient[0, 0] - slope))))
-        total = grid.spacings[0] * float(jnp.sum(jet.divergence(lambda u: u.value[:, None])))  # u(1) − u(0) by the faces
+        total = grid.spacings[0] * float(
+            jnp.sum(jet.divergence(lambda u: u.value[:, None]))
+        )  # u(1) − u(0) by the faces
         assert abs(total - float(field(1.0) - field(0.0))) < 2.5 / n**2
     assert errors[1] < 1e-14 or math.log2(errors[0] / errors[1]) > 1.9
 
