@@ -23,10 +23,11 @@ def balanced_difference(
     states: Triple,
     surfaces: Triple,
     axis: int,
-) -> Float[Array, "c *s"]:
+) -> tuple[Float[Array, "c *s"], Float[Array, "1 *f"]]:
     """The flux out of each cell at its high end, less that at its low end, less the push of the bed.
 
-    `solve(left, right)` is the flux through the faces. There is one cell more at each end than in the result.
+    With it comes the flux of u₀ through the faces, on which the bed does not push. `solve(left, right)` is the flux
+    through the faces. There is one cell more at each end than in the result.
     """
     low, middle, high = states
     b_low, b_mid, b_high = (surface - state[0] for surface, state in zip(surfaces, states, strict=True))
@@ -37,7 +38,7 @@ def balanced_difference(
     given_back = lambda state, lifted: _rest_pressure(law, state[0], axis) - _rest_pressure(law, lifted[0], axis)
     difference = last(flux + given_back(left, lifted_left), axis) - first(flux + given_back(right, lifted_right), axis)
     push = _push_of_bed(law, (low[0], middle[0], high[0]), (b_low, b_mid, b_high), axis)
-    return difference - last(first(push, axis), axis)
+    return difference - last(first(push, axis), axis), flux[:1]
 
 
 def _lift(law, state, rise):

@@ -1,7 +1,7 @@
 """Means of cells: of a field, of and from point values across an axis, and the jets of cells and faces."""
 
-import math
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 
 import jax
@@ -16,16 +16,19 @@ from ..equations import at_points
 def cell_means(field: Field, grid: Grid, num_points: int = 3) -> Float[Array, "c *s"]:
     """The means of a steady field in the cells of a grid, by Gauss–Legendre quadrature: exact to degree 2n − 1."""
     nodes, weights = np.polynomial.legendre.leggauss(num_points)
-    column = lambda offset: np.reshape(offset, (-1,) + (1,) * grid.dim)
+    choices = list(product(range(num_points), repeat=grid.dim))
+    offsets = 0.5 * np.asarray(grid.spacings) * nodes[np.array(choices)]
+    shares = np.prod(0.5 * weights[np.array(choices)], axis=1)
 
     @jax.jit
     def mean(points):
-        parts = []
-        for choice in product(range(num_points), repeat=grid.dim):
-            offset = [0.5 * h * nodes[k] for h, k in zip(grid.spacings, choice, strict=True)]
-            weight = math.prod(0.5 * weights[k] for k in choice)
-            parts.append(weight * at_points(field, points + column(offset).astype(points.dtype)))
-        return sum(parts[1:], start=parts[0])
+        def add(total, node):  # a loop, in which the compiler sees the field once
+            offset, share = (a.astype(points.dtype) for a in node)
+            moved = points + offset.reshape(-1, *(1 for _ in grid.shape))
+            return total + share * at_points(field, moved), None
+
+        zero = jnp.zeros_like(jax.eval_shape(partial(at_points, field), points))
+        return jax.lax.scan(add, zero, (jnp.asarray(offsets), jnp.asarray(shares)))[0]
 
     return mean(grid.points)
 

@@ -8,6 +8,7 @@ and the walls are implicit: one more solve, whatever the number of steps.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -29,7 +30,7 @@ class Elliptic(eqx.Module):
     """Solves −∇·(a∇p) + σp = f on a centred grid; a field has one component, (1, *s), or is a number.
 
     `boundary` is "periodic" or walls (`core.walls`); `rtol` is the size of the residual relative to that of f and of
-    the wall values (not below 100 roundings), `max_steps` the largest number of conjugate gradient steps.
+    what the walls drive (not below 100 roundings), `max_steps` the largest number of conjugate gradient steps.
     Where every wall is "neumann" or periodic and σ = 0, p has zero mean, and the mean of f must vanish.
 
     Raises:
@@ -81,10 +82,20 @@ class Elliptic(eqx.Module):
         if jnp.ndim(coefficient) == jnp.ndim(reaction) == 0 and fast.exact:
             return fast.solve(right, a.ravel()[0], sigma.ravel()[0])
         apply = lambda p: self._operator(a, sigma, p) - at_zero + (jnp.mean(a) * jnp.mean(p) if singular else 0)
-        return self._conjugate_gradients(apply, right, jax.lax.stop_gradient(a), jax.lax.stop_gradient(sigma), fast)
+        solve = partial(self._conjugate_gradients, apply, a=a, sigma=sigma, fast=fast)
+        if not any(map(_fixes_value, _ends(self.walls))):
+            return solve(right)
+        # Walls with large values have smooth solutions: without those, the residual is small relative to f alone.
+        walls_alone = -self._operator(jnp.ones_like(a), jnp.zeros_like(a), jnp.zeros_like(a))
+        smooth = jax.lax.stop_gradient(fast.solve(walls_alone, jnp.ones((), a.dtype), jnp.zeros((), a.dtype)))
+        return smooth + solve(f - self._operator(a, sigma, smooth))
 
     def _conjugate_gradients(self, apply: Callable, right: Array, a: Array, sigma: Array, fast: "_FastLaplacian"):
-        """The unit is that in which a right-hand side of size 1 has a solution of size 1, which tolerances refer to."""
+        """The solution, given a and σ for the preconditioner.
+
+        The unit is that in which a right-hand side of size 1 has a solution of size 1, which tolerances refer to.
+        """
+        a, sigma = jax.lax.stop_gradient((a, sigma))
         unit, lowest = jnp.mean(a) * fast.smallest, jnp.min(a)
         structure = jax.ShapeDtypeStruct(right.shape, right.dtype)
         # Large, for lineax takes directions whose curvature is small relative to the residual for a breakdown.

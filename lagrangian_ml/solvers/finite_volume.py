@@ -4,12 +4,12 @@ The means are reconstructed at the faces (`reconstruction`), a Riemann solver gi
 and time steps are those of the strong-stability-preserving Runge–Kutta method of third order (Shu & Osher 1988). With
 WENO5 the scheme is of fifth order in space in any dimension: along each axis it works on lines through the middle of
 the cells, between which and the means it converts (as Buchmüller & Helzel 2014 do with fluxes). What the equation
-states besides its flux is added: `linear`, `nonlinear` and `diffusive_flux` by central differences of second order,
-`source` by its means.
+states besides its flux is added: `source` by its means; `linear` by central differences of second order, of fourth
+with WENO5; `nonlinear` and `diffusive_flux` to second order, for they take the means for values.
 """
 
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -18,13 +18,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..core import Equation, Field, Grid, as_walls
-from ..core.conservation import ConservationLaw, as_law
+from ..core.conservation import ConservationLaw, as_law, with_rows
 from ..core.walls import Boundary, NamedWall, Walls, pad
 from ..jets.stencil import StencilJet
 from .bed import balanced_difference
 from .cells import CONVERSION_RADIUS, CellJet, cell_means, first, last, means_to_points, points_to_means
 from .diffusion import decay_of_diffusion, decay_of_linear, diffusion
-from .reconstruction import SCHEMES, Reconstruction, ends_of_cells, keep_positive, windows
+from .reconstruction import SCHEMES, Reconstruction, comparable, ends_of_cells, middle_of_cells, windows
 from .riemann import FLUXES
 from .state import GridState, values_on
 
@@ -143,22 +143,25 @@ class FiniteVolume(eqx.Module):
         widths = [scheme.radius + 1 if i == axis else 2 * margin for i in range(grid.dim)]
         cells = pad(values, grid, self.walls, widths, signs=law.reflection, upwind=True)
         bed = None if self.bed is None else pad(self.bed, grid, _even(self.walls), widths)
+        safe = jnp.ones((1, *cells.shape[1:]), bool)
         for i in across:
-            cells, bed = _safe_points(law, cells, i), None if bed is None else means_to_points(bed, i)
-        mean = windows(cells, scheme.radius, axis)[scheme.radius]
-        states = keep_positive(law, mean, *ends_of_cells(scheme, law, cells, axis))
+            cells, bed, safe = _points_across(law, cells, bed, safe, i)
+        states = ends_of_cells(scheme, law, cells, axis)
+        in_cells = windows(safe, scheme.radius, axis)[scheme.radius]
+        on_faces, inner = first(in_cells, axis) & last(in_cells, axis), first(last(in_cells, axis), axis)
         jet = partial(CellJet, t=t, axes=partial(self._faces, axis, margin))
         solve = lambda left, right: FLUXES[self.riemann](law, jet(left), jet(right), axis)
+        difference = lambda flux: last(flux, axis) - first(flux, axis)
         if bed is None:
             flux = solve(first(states[2], axis), last(states[0], axis))
-            change = last(flux, axis) - first(flux, axis)
+            change = difference(_means_across(flux, on_faces, across))
         else:
             surface = windows(cells[:1] + bed, scheme.radius, axis)
             low, high = scheme(*surface)
-            surfaces = (low[0], (1.5 * surface[scheme.radius] - 0.25 * (low + high))[0], high[0])
-            change = balanced_difference(law, solve, states, surfaces, axis)
-        for i in across:
-            change = points_to_means(change, i)
+            surfaces = (low[0], middle_of_cells(surface[scheme.radius], low, high)[0], high[0])
+            change, mass_flux = balanced_difference(law, solve, states, surfaces, axis)
+            mass = difference(_means_across(mass_flux, on_faces, across))
+            change = with_rows(_means_across(change, inner, across), {0: mass[0]})
         return -change / grid.spacings[axis]
 
     def _centres(self, values):
@@ -210,10 +213,9 @@ def _stencil_order(scheme):
 
 
 def _bed_means(law, grid):
-    bed: Any = law.bed
-    if callable(bed):
-        return cell_means(bed, grid)
-    return None if bed is None else jnp.asarray(bed)[None]
+    if isinstance(law.bed, jax.Array | np.ndarray):
+        return jnp.asarray(law.bed)[None]
+    return None if law.bed is None else cell_means(law.bed, grid)
 
 
 def _even(walls):
@@ -223,7 +225,24 @@ def _even(walls):
     return tuple(None if pair is None else (kind(pair[0]), kind(pair[1])) for pair in walls)
 
 
-def _safe_points(law, means, axis):
-    """`means_to_points`, drawn to the means as far as positivity asks."""
-    points, centre = means_to_points(means, axis), windows(means, CONVERSION_RADIUS, axis)[CONVERSION_RADIUS]
-    return keep_positive(law, centre, points, points)[0]
+def _points_across(law, cells, bed, safe, axis):
+    """Means of cells and of the bed to values in the middle along an axis, where that is safe, and where it is.
+
+    It is not beside what is almost empty in comparison: there positivity would be lost, and the surface in dry cells is
+    not that of the water. Means stay means there, and fluxes (`_means_across`) those of lines, which keep positivity.
+    """
+    radius = CONVERSION_RADIUS
+    points, (means, safe) = means_to_points(cells, axis), (windows(a, radius, axis)[radius] for a in (cells, safe))
+    safe = safe & comparable(law, windows(cells, radius, axis)) & comparable(law, [means, points])
+    if bed is not None:
+        bed = jnp.where(safe, means_to_points(bed, axis), windows(bed, radius, axis)[radius])
+    return jnp.where(safe, points, means), bed, safe
+
+
+def _means_across(values, safe, across):
+    """What holds on lines through the middle of cells to means over the cells, along the axes across, where safe."""
+    for axis in across:
+        values, means = windows(values, CONVERSION_RADIUS, axis)[CONVERSION_RADIUS], points_to_means(values, axis)
+        safe = windows(safe, CONVERSION_RADIUS, axis)[CONVERSION_RADIUS]
+        values = jnp.where(safe, means, values)
+    return values

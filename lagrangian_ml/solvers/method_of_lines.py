@@ -75,7 +75,9 @@ class MethodOfLines(eqx.Module):
         self.solver, self.controller, self.order, self.jacobian = solver, controller, order, jacobian
         if jacobian not in ("dense", "tridiagonal"):
             raise ValueError(f'jacobian={jacobian!r}; choose "dense" or "tridiagonal".')
-        if jacobian == "tridiagonal" and not (grid.dim == equation.num_components == 1 and order == 2 and self.walls[0]):
+        if jacobian == "tridiagonal" and not (
+            grid.dim == equation.num_components == 1 and order == 2 and self.walls[0]
+        ):
             raise ValueError("a tridiagonal Jacobian needs one component on a line, walls, and order=2.")
         StencilJet(jnp.zeros((1, *grid.shape)), grid, self.walls, order=order)  # refuses what does not fit
 
@@ -136,7 +138,7 @@ class MethodOfLines(eqx.Module):
 
         ρ and σ are the stability limits of the solver on the negative real and on the imaginary axis, so that 1 is
         sufficient for stability; it is sharp for diffusion or advection alone, and far too strict for wave equations
-        written as systems. Found by power iteration, a few per cent too small. What is implicit does not count.
+        written as systems. Found by power iteration, up to a per cent too small. What is implicit does not count.
         """
         if self.max_courant == np.inf and not _is_split(self.solver):
             return jnp.zeros((), values.real.dtype)
@@ -173,7 +175,7 @@ def _is_split(solver: diffrax.AbstractSolver) -> bool:
     return isinstance(getattr(solver, "tableau", None), diffrax.MultiButcherTableau)
 
 
-def _norm(linear, like: Array, num_steps: int = 24) -> Float[Array, ""]:
+def _norm(linear, like: Array, num_steps: int = 64) -> Float[Array, ""]:
     """The norm of a symmetric or skew map, by power iteration from a fixed rough field."""
     rough = jax.random.normal(jax.random.key(0), like.shape, like.dtype)
     size = lambda v: jnp.sqrt(jnp.sum(jnp.abs(v) ** 2))

@@ -19,7 +19,7 @@ def times(coefficient: Inexact[Array, "..."], modes: Inexact[Array, "c *k"]) -> 
     if coefficient.ndim == modes.ndim:
         return scale(coefficient, modes)
     products = [scale(coefficient[:, j], modes[j][None]) for j in range(len(modes))]
-    return sum(products[1:], start=products[0])
+    return sum(products[1:], start=products[0])  # twice as fast on CPUs as a sum over the axis
 
 
 @partial(jax.jit, static_argnums=1)  # many small operations, compiled as one

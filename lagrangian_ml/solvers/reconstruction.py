@@ -5,7 +5,8 @@ essentially non-oscillatory scheme with the weights of Jiang & Shu (1996, "js") 
 A scheme maps the 2 radius + 1 means around a cell, arrays of one shape, to (low end, high end).
 
 What is reconstructed are primitive variables in MUSCL. For WENO5 they would limit the order to 2, for the mean of a
-product is not the product of the means: it takes characteristic variables, linearised in each cell.
+product is not the product of the means: it takes characteristic variables, linearised in each cell. Where densities,
+pressures or depths differ by factors of ten from cell to cell it gives way to MUSCL.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import ClassVar, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
 from ..core import ConservationLaw
 
@@ -106,36 +107,64 @@ Reconstruction = Constant | MUSCL | WENO5
 SCHEMES: dict[str, Reconstruction] = {"constant": Constant(), "muscl": MUSCL(), "weno5": WENO5()}
 
 
-def ends_of_cells(scheme: Reconstruction, law: ConservationLaw, values: Float[Array, "c *s"], axis: int) -> Ends:
-    """Conserved values at the low and the high end, along an axis, of all cells but `radius` at each end of it."""
-    if scheme.variables == "primitive":
-        low, high = scheme(*windows(law.primitive(values), scheme.radius, axis))
-        return law.conserved(low), law.conserved(high)
+def ends_of_cells(
+    scheme: Reconstruction, law: ConservationLaw, values: Float[Array, "c *s"], axis: int
+) -> tuple[Array, Array, Array]:
+    """Conserved values at the low end, in the middle and at the high end, along an axis, of cells.
+
+    They are those of all cells but `radius` at each end of the axis.
+    """
     cells = windows(values, scheme.radius, axis)
-    if scheme.variables == "conserved":
-        return scheme(*cells)
     mean = cells[scheme.radius]
-    at, to_primitive = jax.linearize(law.primitive, mean)
-    _, to_conserved = jax.linearize(law.conserved, at)
-    low, high = scheme(*(law.to_characteristic(to_primitive(cell), at, axis) for cell in cells))
-    return tuple(to_conserved(law.from_characteristic(end, at, axis)) for end in (low, high))
+    if scheme.variables == "conserved":
+        low, high = scheme(*cells)
+    elif scheme.variables == "primitive":  # between those of the neighbours, so positive if they are
+        low, high = map(law.conserved, scheme(*windows(law.primitive(values), scheme.radius, axis)))
+    else:
+        at, to_primitive = jax.linearize(law.primitive, mean)
+        _, to_conserved = jax.linearize(law.conserved, at)
+        ends = scheme(*(law.to_characteristic(to_primitive(cell), at, axis) for cell in cells))
+        low, high = (to_conserved(law.from_characteristic(end, at, axis)) for end in ends)
+        smooth = _kept_positive(law, mean, low, high)
+        if not law.positive(mean):
+            return smooth
+        # Beside what is almost empty, a linearisation says little: a momentum may be left where no mass is.
+        inner = jax.lax.slice_in_dim(
+            values, scheme.radius - 1, values.shape[axis + 1] - scheme.radius + 1, axis=axis + 1
+        )
+        limited, is_rough = ends_of_cells(MUSCL(), law, inner, axis), ~comparable(law, cells)
+        low, middle, high = (jnp.where(is_rough, *states) for states in zip(limited, smooth, strict=True))
+        return low, middle, high
+    return low, middle_of_cells(mean, low, high), high
 
 
-def windows(values: Float[Array, "c *s"], radius: int, axis: int) -> list[Array]:
+def comparable(law: ConservationLaw, cells: list[Float[Array, "c *s"]]) -> Bool[Array, "1 *s"]:
+    """Whether what is positive differs among neighbours by less than a factor of ten."""
+    is_comparable = jnp.ones((1, *cells[0].shape[1:]), bool)
+    for around in zip(*map(law.positive, cells), strict=True):
+        stack = jnp.stack(around)
+        is_comparable = is_comparable & (jnp.min(stack, axis=0) > 0.1 * jnp.max(stack, axis=0))[None]
+    return is_comparable
+
+
+def middle_of_cells(mean: Array, low: Array, high: Array) -> Array:
+    """The value with which Simpson's rule over (low, middle, high) gives the mean."""
+    return 1.5 * mean - 0.25 * (low + high)
+
+
+def windows(values: Shaped[Array, "c *s"], radius: int, axis: int) -> list[Array]:
     """The neighbours, from −radius to radius along an axis, of all cells that have them."""
     size = values.shape[axis + 1] - 2 * radius
     return [jax.lax.slice_in_dim(values, k, k + size, axis=axis + 1) for k in range(2 * radius + 1)]
 
 
-def keep_positive(
-    law: ConservationLaw, mean: Float[Array, "c *s"], low: Float[Array, "c *s"], high: Float[Array, "c *s"]
-) -> tuple[Array, Array, Array]:
-    """The ends, drawn to the mean as far as `positive` asks (Zhang & Shu 2010), and the middle that goes with them.
+def _kept_positive(law, mean, low, high):
+    """The values, drawn to the mean as far as `positive` asks (Zhang & Shu 2010).
 
-    Simpson's rule over (low, middle, high) is the mean. For time steps with a Courant number ≤ 1/6 the means of the
-    next step are positive if all three are, with fluxes that keep constant states positive.
+    With fluxes that keep constant states positive, the means of the next step are, if the Courant number is ≤ 1/6;
+    in practice with larger ones too.
     """
-    middle = 1.5 * mean - 0.25 * (low + high)
+    middle = middle_of_cells(mean, low, high)
     for k, q in enumerate(law.positive(mean)):
         least = jnp.min(jnp.stack([law.positive(point)[k] for point in (low, middle, high)]), axis=0)
         floor = 1e-6 * jnp.maximum(q, 0)

@@ -31,11 +31,11 @@ def filtered(values, dealias):
 @pytest.mark.parametrize("dealias", [1.0, 2 / 3])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_back_ends_are_one_map_with_one_gradient(shape, dealias):
-    """Of three fields, so that pairs leave one over. The gradient is that of a quartic form of the kept part."""
+    """The gradient is that of a quartic form of the kept part."""
     values, weights = random((3, *shape)), random((3, *shape), 1)
     full, projected = np.fft.fftn(values, axes=range(1, values.ndim)), filtered(np.asarray(values), dealias)
     slope = filtered(np.asarray(4 * weights * projected**3), dealias)
-    for backend in ("fft", "packed", "pruned", "matrix"):
+    for backend in ("fft", "pruned", "matrix"):
         transform = make_transform(shape, dealias, backend)
 
         def quartic(u, transform=transform):
@@ -106,7 +106,7 @@ def test_derivatives_on_axes_of_different_lengths():
     grid = Grid((9, 8), (0.0, -1.0), (2.0, 4.0))
     values = np.asarray(random((2, 9, 8)))
     k = [2 * np.pi * np.fft.fftfreq(n, h) for n, h in zip(grid.shape, grid.spacings)]
-    for backend in ("fft", "packed", "pruned", "matrix"):
+    for backend in ("fft", "pruned", "matrix"):
         basis = make_transform(grid.shape, 1.0, backend)
         gradient = jax.jit(lambda u, basis=basis: SpectralJet(u, grid, basis=basis).gradient)(values)
         for i in (0, 1):
@@ -118,7 +118,7 @@ def test_derivatives_on_axes_of_different_lengths():
 
 def test_single_precision_is_kept_by_every_back_end():
     with jax.enable_x64(False):
-        for backend in ("fft", "packed", "pruned", "matrix"):
+        for backend in ("fft", "pruned", "matrix"):
             transform = make_transform((8, 10), 2 / 3, backend)
             modes = transform.to_modes(jnp.ones((1, 8, 10)))
             assert (modes.dtype, transform.to_values(modes).dtype) == (jnp.complex64.dtype, jnp.float32.dtype)
@@ -132,8 +132,6 @@ def test_single_precision_is_kept_by_every_back_end():
         ({"backend": "fftw"}, "'fftw' is unknown"),
         ({"walls": "open"}, "name one of periodic, dirichlet, neumann"),
         ({"walls": ("neumann",)}, "2 axes"),
-        ({"backend": "packed", "walls": "neumann"}, "for real fields on periodic axes"),
-        ({"backend": "packed", "real": False}, "for real fields on periodic axes"),
     ],
 )
 def test_wrong_settings_are_errors(options, message):
