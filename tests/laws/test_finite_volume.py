@@ -512,7 +512,7 @@ def test_gradients_of_a_rollout_are_difference_quotients(scheme):
         state = jax.lax.scan(lambda state, _: (solver(state), None), solver.init(start), length=5)[0]
         return jnp.sum(weight * state.values)
 
-    coefficient, eps = jnp.asarray(coefficient), 1e-5
+    coefficient, eps = jnp.asarray(coefficient), 1e-6  # small: limiters bend where the order of slopes changes
     slopes = jax.jit(jax.grad(measured, argnums=(0, 1)))(start, coefficient)
     for slope, moved in (
         (float(jnp.vdot(slopes[0], direction)), lambda e: measured(start + e * direction, coefficient)),
