@@ -1,5 +1,6 @@
 """The end of a data set: metadata, coordinates, statistics, a figure, and the manifest that makes it complete."""
 
+import os
 import shutil
 import warnings
 from collections.abc import Mapping
@@ -9,36 +10,39 @@ from lagrangian_ml.core.walls import NamedWall
 
 from . import manifest, statistics, write
 from .manifest import Entry
-from .target import Target, present_files
+from .target import Target
 
 
 def assemble(target: Target, solver: Any, shards: Mapping[int, Entry]) -> None:
     """Complete a data set all of whose shards are there; `solver` is that of the recipe, whose walls are told."""
     directory = target.directory
+    temporary = directory / manifest.PENDING / f"assemble.{os.getpid()}.tmp"
     moments = statistics.merge(shards[n]["moments"] for n in sorted(shards))
     files = write.array_metadata(target.recipe, target.plan)
     files["zarr.json"] = write.group_metadata(target.recipe, _attributes(target, solver))
     files["statistics.json"] = statistics.to_json(statistics.summarise(moments)).encode()
     for name, content in files.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        manifest.write_atomically(directory / name, content)
+        manifest.write_atomically(directory / name, content, temporary)
     files["recipe.yaml"] = target.recipe_text
     entries = {name: manifest.describe(content) for name, content in files.items()}
-    entries |= _figure(directory)
+    entries |= _figure(directory, temporary)
     manifest.write(directory, target.header, shards.values(), entries)
     shutil.rmtree(directory / manifest.PENDING, ignore_errors=True)
 
 
-def _figure(directory) -> dict[str, Entry]:
+def _figure(directory, temporary) -> dict[str, Entry]:
     """The contact sheet; a data set without it is complete too."""
     try:
-        from .figures import draw_samples
+        from .figures import NAME, draw_samples
 
-        draw_samples(directory)
+        content = draw_samples(directory)
     except Exception as error:  # whatever the fonts or the graphics library of this machine lack
         warnings.warn(f"no figure was drawn ({type(error).__name__}: {error}); the data set is complete", stacklevel=2)
-    found = [name for name in present_files(directory) if name.startswith("figures/")]
-    return {name: manifest.describe((directory / name).read_bytes()) for name in found}
+        return {}
+    (directory / NAME).parent.mkdir(exist_ok=True)
+    manifest.write_atomically(directory / NAME, content, temporary)
+    return {NAME: manifest.describe(content)}
 
 
 def _attributes(target: Target, solver: Any) -> dict[str, Any]:

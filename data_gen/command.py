@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lagrangian_ml.config import ConfigError, load_config
@@ -13,20 +13,22 @@ from lagrangian_ml.config.types import is_node
 _WORD = re.compile(r"[A-Za-z_][\w./-]*")
 
 
-def spell_command(config: Mapping[str, Any], config_dirs: Sequence[str] = ()) -> str:
-    """`lagrangian-ml generate dataset=… num_samples=… seed=… --out DIR` for a complete configuration."""
-    words = [*spell_overrides(config, config_dirs)]
-    options = [word for folder in config_dirs for word in ("--config-dir", folder)]
-    options += [word for module in config["modules"] for word in ("--module", module)]
+def spell_command(config: Mapping[str, Any]) -> str:
+    """`lagrangian-ml generate dataset=… num_samples=… seed=… --out DIR` for a complete configuration.
+
+    It names no folder: a recipe that is not ours is written out, so that the command is the same on every machine.
+    """
+    words = spell_overrides(config)
+    options = [word for module in config["modules"] for word in ("--module", module)]
     return " ".join(["lagrangian-ml generate", *map(shlex.quote, words), *map(shlex.quote, options), "--out DIR"])
 
 
-def spell_overrides(config: Mapping[str, Any], config_dirs: Sequence[str] = ()) -> list[str]:
+def spell_overrides(config: Mapping[str, Any]) -> list[str]:
     """The overrides that stand for a configuration; they do not depend on how it was written."""
     plain = [f"num_samples={config['num_samples']}", f"seed={config['seed']}"]
     if config["shard_size"] is not None:
         plain.append(f"shard_size={config['shard_size']}")
-    load = lambda words: load_config(words, config_dirs=config_dirs, modules=config["modules"], root=DATASET)
+    load = lambda words: load_config(words, modules=config["modules"], root=DATASET)
     named = [f"dataset={config['name']}"]
     try:
         preset = load([*named, "num_samples=1"])

@@ -100,7 +100,12 @@ def _quality(store: Dataset) -> Iterator[tuple[str, str]]:
     if not found:
         return
     worst = lambda values: f"{max(values):.3g}"
-    yield "largest Courant number", worst(quality["max_courant"] for quality in found)
+    bound, largest = found[0]["courant_bound"], max(quality["max_courant"] for quality in found)
+    limited = bound is not None and largest > 0
+    yield (
+        "largest Courant number",
+        f"{largest:.3g} of at most {bound:.3g}" if limited else "no velocity limits the step",
+    )
     yield "spectrum tail", worst(quality["spectrum_tail"] for quality in found)
     for name in store.variables:
         if name in found[0]["mean_drift"]:

@@ -11,9 +11,9 @@ _SAMPLES = 16
 _POINTS, _FRAMES, _PLANES = 256, 400, 4  # at most so many points an axis, frames on a line and frames of planes
 
 
-def draw_samples(directory: Path) -> Path:
-    """Draw the first samples of a data set whose arrays and metadata are there; returns the file."""
-    from lagrangian_ml.plots import samples_figure, save_figure
+def draw_samples(directory: Path) -> bytes:
+    """The first samples of a data set whose arrays and metadata are there, as a PNG."""
+    from lagrangian_ml.plots import png, samples_figure
 
     data = Dataset(directory, check=False)
     indices = range(min(len(data), _SAMPLES))
@@ -34,10 +34,7 @@ def draw_samples(directory: Path) -> Path:
         labels=[f"sample {i}" for i in indices],
         title=data.name,
     )
-    path = directory / NAME
-    path.parent.mkdir(exist_ok=True)
-    (written,) = save_figure(figure, path.with_suffix(""), data.name, (".png",))
-    return written
+    return png(figure, data.name)
 
 
 def _thinned(n, most):

@@ -4,6 +4,7 @@ A command that was ended, however it was, goes on when it is given again; a fini
 what is damaged is made anew. Either way the same bytes come out.
 """
 
+import errno
 import math
 import os
 import signal
@@ -52,12 +53,23 @@ def main(
     """
     if out is None and not dry_run:
         raise ConfigError("--out DIR is needed: where to write the data set.")
+    if "://" in str(out or ""):
+        raise ConfigError(
+            f"--out {out}: data sets are written to local folders; copy a finished one to where it is read."
+        )
+    try:
+        return _main(overrides, out, workers, shards, dry_run, config_dirs, modules)
+    except OSError as error:
+        raise ConfigError(f"--out {out} cannot be written: {error.strerror or error}.{_advice(error.errno)}") from error
+
+
+def _main(overrides, out, workers, shards, dry_run, config_dirs, modules) -> int:
     workers = _count_workers(workers)
     share, shares = _read_share(shards)
     dirs = [str(Path(folder).resolve()) for folder in config_dirs]
     config = _load(overrides, out, dirs, modules)
     recipe, solver = _build(config)
-    target = _target(config, recipe, Path(out or "."), spell_command(config, dirs))
+    target = _target(config, recipe, Path(out or "."), spell_command(config))
     mine = range(target.plan.num_shards)[share::shares]
     if dry_run:
         _print_plan(target, workers, mine)
@@ -65,7 +77,10 @@ def main(
     target.check()
     missing = _missing(target, mine)
     if not missing and target.is_complete():
-        print(f"{target.directory} is complete: {target.plan.num_samples} samples, all as the manifest says.")
+        checked = (
+            "all as the manifest says" if shares == 1 else "this share as the manifest says; others were not checked"
+        )
+        print(f"{target.directory} is complete: {target.plan.num_samples} samples, {checked}.")
         return 0
     target.check_versions()
     return _make(target, solver, missing, workers, f"{share}-of-{shares}")
@@ -130,24 +145,30 @@ def _missing(target: Target, mine: Sequence[int]) -> list[int]:
 
 
 def _make(target: Target, solver: Any, missing: Sequence[int], workers: int, tag: str) -> int:
-    is_new = not target.directory.exists()
+    is_new, left = not target.directory.exists(), 0
     try:
-        with _Signals():
-            target.begin(missing)
-            with target.locked(tag):
+        with _Signals(), target.locked(tag):
+            try:
+                with target.alone():
+                    sound = target.finished(missing, check=True)  # by another process, in the meantime
+                    missing = [shard for shard in missing if shard not in sound]
+                    target.begin(missing)
                 _run(target, missing, min(workers, len(missing)), tag)
+            except (ConfigError, OSError):
+                is_new = is_new and not target.finished(range(target.plan.num_shards), check=False)
+                raise
+            with target.alone():
                 entries = target.finished(range(target.plan.num_shards), check=False)
                 left = target.plan.num_shards - len(entries)
-                if not left:
+                if not left and not target.is_complete():
                     assemble(target, solver, entries)
     except Stopped as signal_:
         print(f"stopped; {_standing(target)} the same command goes on.", file=sys.stderr)
         return 128 + signal_.args[0]
-    except OSError as error:
-        _undo(target, is_new)
-        raise ConfigError(f"--out {target.directory} cannot be written: {error.strerror}. Make room.") from error
-    except ConfigError:
-        _undo(target, is_new)
+    except (ConfigError, OSError):
+        if is_new:
+            with target.alone():
+                target.undo()
         raise
     if left:
         print(f"this share is finished; {left} of {target.plan.num_shards} shards are left to others.")
@@ -179,20 +200,19 @@ def _failure(target, message) -> Exception:
         return ConfigError(message["error"])
     if message["kind"] == "disk":
         return ConfigError(
-            f"--out {target.directory} cannot be written: {message['error']}. Make room; {_standing(target)} "
-            "the same command goes on."
+            f"--out {target.directory} cannot be written: {message['error']}.{_advice(message['errno'])} "
+            f"{_standing(target)} the same command goes on."
         )
     return WorkerDied(f"a worker failed: {message['error']}; {_standing(target)} the same command goes on.")
+
+
+def _advice(number: int | None) -> str:
+    return " Make room." if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
 
 
 def _standing(target) -> str:
     done = len(target.finished(range(target.plan.num_shards), check=False))
     return f"{done} of {target.plan.num_shards} shards are finished;"
-
-
-def _undo(target, is_new):
-    if is_new:
-        target.undo()
 
 
 def _print_plan(target: Target, workers: int, mine: Sequence[int]) -> None:
@@ -208,15 +228,15 @@ def _print_plan(target: Target, workers: int, mine: Sequence[int]) -> None:
                 raise _failure(target, measured)
             work = blocks * recipe.block * recipe.num_updates * measured["update"]
             busiest = math.ceil(len(mine) / max(1, workers)) / max(1, len(mine))
-            seconds = 2 * measured["compile"] + work * busiest
+            compiling = 2 * measured["compile"]
+            seconds = compiling + work * busiest
     for variable in recipe.variables:
         axes = ", ".join(f"{name} {n}" for name, n in zip(variable.axes, variable.shape, strict=True))
         print(f"{variable.name:<16}{axes}; {recipe.dtype}")
     print(f"{'samples':<16}{samples} in {len(mine)} shards of {plan.shard_size}, {recipe.block} a block")
     print(f"{'size':<16}{readable(size)}, {readable(sample_bytes(recipe))} a sample")
     print(f"{'work':<16}{updates:.3g} cell-updates, {recipe.num_updates:.3g} a sample")
-    compile = 2 * measured["compile"]
-    print(f"{'time':<16}about {_duration(seconds)} with {workers} workers, {compile:.0f} s of it to compile")
+    print(f"{'time':<16}about {_duration(seconds)} with {workers} workers, {compiling:.0f} s of it to compile")
     print(f"{'command':<16}{target.command}")
 
 

@@ -83,7 +83,8 @@ class RiemannProblem:
     """A gas on an interval in two uniform states with one jump between them, in conserved form (ρ, ρv, E).
 
     Density and pressure are log-uniform in their ranges, the velocity is uniform; the jump is at a share of the
-    interval that is uniform in `place`.
+    interval that is uniform in `place`. With `separate` density, velocity and pressure jump at places of their own,
+    and with `exponential` the velocity is exp of what was drawn: so the public PDEBench generator has both.
     """
 
     gamma: float = 5 / 3
@@ -91,6 +92,8 @@ class RiemannProblem:
     velocity: Range = (-0.5, 0.5)
     pressure: Range = (10.0, 100.0)
     place: Range = (0.25, 0.75)
+    separate: bool = False
+    exponential: bool = False
 
     def __post_init__(self):
         require_ranges(self, "density", "pressure", positive=True)
@@ -100,10 +103,13 @@ class RiemannProblem:
         at = uniform(key, 0, (0.0, 1.0), (7,))
         between = lambda ends, at: ends[0] + (ends[1] - ends[0]) * at
         of_log = lambda ends, at: jnp.exp(between(np.log(np.asarray(ends)), at))
-        ends = (of_log(self.density, at[:2]), between(self.velocity, at[2:4]), of_log(self.pressure, at[4:6]))
-        states = Euler(gamma=self.gamma).conserved(jnp.stack(ends))  # left and right
+        velocity = between(self.velocity, at[2:4])
+        velocity = jnp.exp(velocity) if self.exponential else velocity
+        left, right = jnp.stack([of_log(self.density, at[:2]), velocity, of_log(self.pressure, at[4:6])], axis=1)
+        places = uniform(key, 1, self.place, (3,)) if self.separate else jnp.full(3, between(self.place, at[6]))
         share = (grid.points[0] - grid.lower[0]) / grid.lengths[0]
-        return jnp.where((share < between(self.place, at[6]))[None], states[:, :1], states[:, 1:])
+        primitive = jnp.where(share[None] < places[:, None], left[:, None], right[:, None])
+        return Euler(gamma=self.gamma).conserved(primitive)
 
 
 @dataclass(frozen=True)

@@ -41,10 +41,12 @@ def from_line(text: str) -> Entry | None:
     """The entry of a line, or None if it is not, byte for byte, what `to_line` wrote."""
     try:
         entry = json.loads(text)
+        if not isinstance(entry, dict) or "sum" not in entry:
+            return None
         entry.pop("sum")
-    except (ValueError, KeyError, AttributeError):
+        return entry if text == to_line(entry) else None
+    except (ValueError, RecursionError):
         return None
-    return entry if text == to_line(entry) else None
 
 
 def write(directory: Path, header: Entry, shards: Iterable[Entry], files: Mapping[str, Entry]) -> None:
@@ -53,7 +55,7 @@ def write(directory: Path, header: Entry, shards: Iterable[Entry], files: Mappin
     lines += [{"files": {name: files[name]}} for name in sorted(files)]
     text = "".join(map(to_line, lines))
     total = canonical({"sha256": hashlib.sha256(text.encode()).hexdigest()}) + "\n"
-    write_atomically(directory / NAME, (text + total).encode())
+    write_atomically(directory / NAME, (text + total).encode(), directory / PENDING / f"{NAME}.{os.getpid()}.tmp")
 
 
 def read(directory: Path) -> tuple[list[Entry], bool]:

@@ -1,5 +1,6 @@
 """Figures that say how far the numbers of a data set can be trusted; every shard carries them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,8 +31,8 @@ def _levels(shape) -> np.ndarray:
 class Judge:
     """Gathers the figures of a shard from its blocks, in float64 and before rounding to what is stored."""
 
-    def __init__(self, evolving: Sequence[str]):
-        self.drift = dict.fromkeys(evolving, 0.0)
+    def __init__(self, evolving: Sequence[str], courant_bound: float = math.inf):
+        self.drift, self.bound = dict.fromkeys(evolving, 0.0), courant_bound
         self.courant, self.tail = 0.0, 0.0
         self.rejected = {"not_finite": 0, "courant": 0}
 
@@ -50,6 +51,7 @@ class Judge:
         """As the manifest keeps them."""
         return {
             "max_courant": self.courant,
+            "courant_bound": self.bound if math.isfinite(self.bound) else None,
             "spectrum_tail": self.tail,
             "mean_drift": self.drift,
             "rejected": self.rejected,
@@ -67,9 +69,9 @@ def mean_drift(values: np.ndarray) -> float:
     return float(np.max(np.abs(means - means[:, :1]) / np.maximum(scale, np.finfo(float).tiny)))
 
 
-def relative_error(coarse: np.ndarray, fine: np.ndarray, evolving: bool) -> dict[str, float]:
-    """‖coarse − fine‖/‖fine‖ of a sample: of the first frame after the initial one and of the last, or of all."""
+def relative_error(coarse: np.ndarray, fine: np.ndarray, first: int | None) -> dict[str, float]:
+    """‖coarse − fine‖/‖fine‖ of a sample: of the frame `first` and of the last, or of all if it is None."""
     coarse, fine = np.asarray(coarse), np.asarray(fine)
     norm = lambda values: float(np.linalg.norm(values.reshape(-1)))
     ratio = lambda i: norm(coarse[i] - fine[i]) / max(norm(fine[i]), np.finfo(float).tiny)
-    return {"first": ratio(min(1, len(fine) - 1)), "last": ratio(-1)} if evolving else {"all": ratio(...)}
+    return {"all": ratio(...)} if first is None else {"first": ratio(first), "last": ratio(-1)}

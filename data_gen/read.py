@@ -7,6 +7,7 @@ that is missing is an error and not a field of zeros. A whole file put in the pl
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -104,12 +105,17 @@ class Dataset(SampleStore):
         except ValueError as error:
             found = re.search(r'"([^"]*/c/[0-9/]+)"', str(error))
             file = found.group(1) if found else f"a chunk of {self.path}"
-            reason = "is missing" if "NOT_FOUND" in str(error) else "is damaged (its checksum does not fit)"
+            if "NOT_FOUND" in str(error):
+                reason = "is missing"
+            elif any(word in str(error).lower() for word in ("crc32c", "checksum", "digest")):
+                reason = "is damaged (its checksum does not fit)"
+            else:
+                reason = f"cannot be read ({str(error).splitlines()[0][:200]})"
             raise DatasetError(f"{file} {reason}; {self._repair}") from error
 
     @property
     def _repair(self):
-        return f"run `lagrangian-ml verify {self.path}`, which says how to regenerate it."
+        return f"run `lagrangian-ml verify {shlex.quote(self.path)}`, which says how to regenerate it."
 
     def _lost(self, name):
         raise DatasetError(f"{self.path}/{name} is missing, or the manifest does not list it; {self._repair}")
@@ -145,9 +151,8 @@ class Dataset(SampleStore):
 def missing_manifest(path: str | Path, begun: bool) -> str:
     """What to tell of a folder without a manifest."""
     if begun:
-        return (
-            f"{path} is unfinished: it has no {manifest.NAME}. `lagrangian-ml generate --out {path}` goes on with it."
-        )
+        command = f"lagrangian-ml generate --out {shlex.quote(str(path))}"
+        return f"{path} is unfinished: it has no {manifest.NAME}. `{command}` goes on with it."
     return f"{path} holds no data set: there is neither {manifest.NAME} nor recipe.yaml in it."
 
 

@@ -62,7 +62,7 @@ class ShardMaker:
         """`watch` is told the number of samples that a block has added. Raises Rejected if one has no sound draw."""
         samples, recipe = self.plan.samples(shard), self.recipe
         arrays = {v.name: np.empty((len(samples), *v.shape), recipe.dtype) for v in recipe.variables}
-        judge, error = quality.Judge([v.name for v in recipe.variables if v.evolving]), {}
+        judge, error = quality.Judge([v.name for v in recipe.variables if v.evolving], self.max_courant), {}
         redrawn: dict[str, int] = {}
         for begin in range(samples.start, samples.stop, recipe.block):
             live = min(recipe.block, samples.stop - begin)
@@ -88,11 +88,12 @@ class ShardMaker:
                     stored = np.isfinite(values.astype(self.recipe.dtype))
                 finite &= stored.all(axis=tuple(range(1, values.ndim)))
             unstable = finite & ~(outcome.courant <= self.max_courant)
-            bad = (~finite | unstable)[:live]
+            everywhere = ~finite | unstable
+            bad = everywhere[:live]
             if not bad.any():
                 return outcome, retries
             judge.reject(int((~finite)[:live].sum()), int(unstable[:live].sum()))
-            if draw == MAX_DRAWS - 1 or (bad.all() and live >= _SYSTEMATIC):
+            if draw == MAX_DRAWS - 1 or (draw == 0 and everywhere.all() and len(everywhere) >= _SYSTEMATIC):
                 worst = int(np.argmax(bad))
                 raise Rejected(self._why(begin + worst, draw + 1, float(outcome.courant[worst])))
             retries[:live] += bad
@@ -101,8 +102,10 @@ class ShardMaker:
     def _step_error(self, index, retry, coarse):
         """The relative difference of a sample to that with twice as many steps, {name: {frame: number}}."""
         fine = self._one(np.asarray(index), np.asarray(retry), self.solvers[2], 2).arrays
+        times = self.recipe.times  # frame 0 is what was drawn if it is that of t = 0
+        first = None if times is None else min(int(times[0] == 0), len(times) - 1)
         return {
-            v.name: quality.relative_error(coarse[v.name], np.asarray(fine[v.name]), v.evolving)
+            v.name: quality.relative_error(coarse[v.name], np.asarray(fine[v.name]), first if v.evolving else None)
             for v in self.recipe.variables
         }
 

@@ -71,9 +71,12 @@ class SampleStore(abc.ABC):
         reads its part of each batch, (batch_size / process_count) samples; joined they are the batch of one process.
 
         Raises:
-            ValueError: if the epoch has no batch, or a batch (but for a last one that is kept) has no even parts.
+            ValueError: if the epoch has no batch or no such step, or a batch (but for a last one that is kept) has no
+                even parts.
         """
         count = num_batches(len(self), batch_size, drop_last)
+        if not 0 <= step <= count:
+            raise ValueError(f"step={step} must lie in 0 … {count}: an epoch has {count} batches.")
         if not 0 <= process_index < process_count:
             raise ValueError(f"process_index={process_index} must lie in 0 … process_count − 1 = {process_count - 1}.")
         if drop_last and batch_size % process_count:

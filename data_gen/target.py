@@ -30,6 +30,7 @@ from .write import Plan, shard_files
 
 RECIPE = "recipe.yaml"
 _SUM = "# sha256: "
+_PACKAGES = ("jax", "jaxlib", "numpy", "equinox", "diffrax", "lineax", "optimistix", "tensorstore")
 _HEADER = """\
 # A data set of lagrangian-ml. This command made it, goes on with it, and repairs it:
 #   {command}
@@ -54,11 +55,17 @@ class Target:
     @property
     def header(self) -> Entry:
         """The first line of the manifest."""
-        counts = {"num_samples": self.plan.num_samples, "shard_size": self.plan.shard_size}
-        about = {"format": manifest.FORMAT, "version": manifest.VERSION, "name": self.config["name"]}
-        return (
-            about | counts | {"num_shards": self.plan.num_shards, "recipe": self.identity, "seed": self.config["seed"]}
-        )
+        return {
+            "format": manifest.FORMAT,
+            "version": manifest.VERSION,
+            "name": self.config["name"],
+            "num_samples": self.plan.num_samples,
+            "shard_size": self.plan.shard_size,
+            "num_shards": self.plan.num_shards,
+            "recipe": self.identity,
+            "seed": self.config["seed"],
+            "made_by": versions(),
+        }
 
     @property
     def recipe_text(self) -> bytes:
@@ -76,6 +83,11 @@ class Target:
         if not found:
             return
         stored = self._stored()
+        if stored is None and RECIPE in found:
+            raise ConfigError(
+                f"--out {self.directory} has a damaged {RECIPE}, and nothing in it says what the data set was: delete "
+                "the folder, or name another."
+            )
         if stored is None:
             raise ConfigError(
                 f"--out {self.directory} is not empty and holds no data set (there is {found[0]}); name another folder."
@@ -84,7 +96,7 @@ class Target:
         if differing:
             shown = "; ".join(differing[:5]) + (f"; and {len(differing) - 5} more" if len(differing) > 5 else "")
             raise ConfigError(f"--out {self.directory} holds another data set: {shown}. Name another folder.")
-        if stored["num_samples"] > self.plan.num_samples:
+        if stored["num_samples"] > self.plan.num_samples and self._has_more():
             raise ConfigError(
                 f"--out {self.directory} holds {stored['num_samples']} samples; num_samples={self.plan.num_samples} is "
                 "fewer. Give as many or more, or name another folder."
@@ -99,13 +111,14 @@ class Target:
 
     def check_versions(self) -> None:
         """ConfigError if what is there was made by other versions, whose numbers differ in the last bits."""
-        stored = read_recipe(self.directory)
-        made_by = versions() if stored is None else stored["made_by"]
+        entries = manifest.read(self.directory)[0]
+        stored = read_recipe(self.directory) or next((entry for entry in entries if "made_by" in entry), {})
+        made_by = stored.get("made_by", versions())
         if made_by != versions():
             told = "; ".join(differences(made_by, versions()))
             raise ConfigError(
-                f"--out {self.directory} was made by other versions ({told}), whose samples differ in the last bits. "
-                "Install those to go on, or name another folder."
+                f"--out {self.directory} was made by other versions ({told}); what is missing would differ from the "
+                "rest in the last bits. Install those to go on, or name another folder."
             )
 
     def finished(self, shards: Iterable[int], *, check: bool) -> dict[int, Entry]:
@@ -124,7 +137,8 @@ class Target:
     def is_complete(self) -> bool:
         """Whether the manifest is that of this data set, and all small files are as it says."""
         entries, whole = manifest.read(self.directory)
-        if not whole or entries[0] != self.header or (self.directory / manifest.PENDING).exists():
+        known = lambda header: {name: value for name, value in header.items() if name != "made_by"}
+        if not whole or known(entries[0]) != known(self.header) or (self.directory / manifest.PENDING).exists():
             return False
         files = [(name, file) for e in entries if "shard" not in e for name, file in e.get("files", {}).items()]
         return all(manifest.file_matches(self.directory / name, file) is None for name, file in files)
@@ -142,12 +156,14 @@ class Target:
         for shard in anew:
             (pending / f"{shard:06d}.json").unlink(missing_ok=True)
         if not _has_content(self.directory / RECIPE, self.recipe_text):
-            manifest.write_atomically(self.directory / RECIPE, self.recipe_text)
+            manifest.write_atomically(
+                self.directory / RECIPE, self.recipe_text, pending / f"{RECIPE}.{os.getpid()}.tmp"
+            )
 
     def undo(self) -> None:
-        """Remove what `begin` made in a new folder, unless a shard is finished."""
+        """Remove what `begin` made in a new folder, unless a shard is finished or others are at work in it."""
         pending = self.directory / manifest.PENDING
-        if (self.directory / manifest.NAME).exists() or any(pending.glob("*.json")):
+        if (self.directory / manifest.NAME).exists() or any(pending.glob("*.json")) or _held(pending.glob("*.lock")):
             return
         shutil.rmtree(pending, ignore_errors=True)
         (self.directory / RECIPE).unlink(missing_ok=True)
@@ -160,7 +176,10 @@ class Target:
     def locked(self, tag: str) -> Iterator[None]:
         """Let one process alone make this share of the shards, and clear what an earlier one left half-written."""
         pending = self.directory / manifest.PENDING
-        with open(pending / f"{tag}.lock", "a+", encoding="utf-8") as file:
+        with self.alone():
+            pending.mkdir(parents=True, exist_ok=True)
+            file = open(pending / f"{tag}.lock", "a+", encoding="utf-8")
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -173,6 +192,29 @@ class Target:
             for left in pending.glob(f"*.{tag}.tmp"):
                 left.unlink(missing_ok=True)
             yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other process begins or completes the data set meanwhile; for moments only."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        folder = os.open(self.directory, os.O_RDONLY)
+        try:
+            with contextlib.suppress(OSError):  # file systems that cannot lock a folder
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+    def _has_more(self):
+        """Whether there are finished samples beyond those of the plan; an announced number alone binds nobody."""
+        shards = [entry for entry in manifest.read(self.directory)[0] if "shard" in entry]
+        pending = self.directory / manifest.PENDING
+        numbers = [entry["shard"] for entry in shards] + [
+            int(p.stem) for p in pending.glob("*.json") if p.stem.isdigit()
+        ]
+        return any(entry["samples"][1] > self.plan.num_samples for entry in shards) or any(
+            number >= self.plan.num_shards for number in numbers
+        )
 
     def _stored(self) -> dict[str, Any] | None:
         """What the folder says it holds, from the first of its files that is sound: recipe, seed, numbers, config."""
@@ -214,18 +256,25 @@ class Target:
 
 def versions() -> dict[str, str]:
     """What the last bits of a sample depend on besides its recipe."""
-    return {"lagrangian-ml": lagrangian_ml.__version__} | {name: metadata.version(name) for name in ("jax", "jaxlib")}
+    return {"lagrangian-ml": lagrangian_ml.__version__} | {name: metadata.version(name) for name in _PACKAGES}
 
 
 def read_recipe(directory: Path) -> dict[str, Any] | None:
     """The content of recipe.yaml; None if it is missing, or not what was written."""
     try:
-        text = (directory / RECIPE).read_bytes()
-        body, mark, total = text.rpartition(_SUM.encode())
-        if not mark or total != hashlib.sha256(body).hexdigest().encode() + b"\n":
-            return None
+        return parse_recipe((directory / RECIPE).read_bytes())
+    except OSError:
+        return None
+
+
+def parse_recipe(text: bytes) -> dict[str, Any] | None:
+    """The same of the bytes of recipe.yaml."""
+    body, mark, total = text.rpartition(_SUM.encode())
+    if not mark or total != hashlib.sha256(body).hexdigest().encode() + b"\n":
+        return None
+    try:
         return yaml.safe_load(body)
-    except (OSError, yaml.YAMLError):
+    except yaml.YAMLError:
         return None
 
 
@@ -235,6 +284,17 @@ def present_files(directory: Path) -> Iterator[str]:
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         base = Path(folder).relative_to(directory)
         yield from (str(base / name) for name in sorted(files) if not name.startswith("."))
+
+
+def _held(locks):
+    """Whether another process holds one of the lock files."""
+    for path in locks:
+        with open(path, "a", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+    return False
 
 
 def _has_content(path, content):

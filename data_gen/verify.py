@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import tensorstore as ts
 
 from . import manifest
 from .read import DatasetError, missing_manifest, open_store
+from .target import parse_recipe
 
 _READ_AHEAD = 4  # files that are in memory at once
 
@@ -43,7 +45,7 @@ def verify(path: str | Path) -> Findings:
         raise DatasetError(missing_manifest(path, "recipe.yaml" in present))
     entries, whole = manifest.parse(_content(store, manifest.NAME))
     if not whole:
-        findings.damaged.append(f"{manifest.NAME} has changed; the sums in those of its lines that are sound are used")
+        findings.damaged.append(f"{manifest.NAME} has changed; what its damaged lines were of is made anew")
     expected, samples = {}, {}
     for entry in entries:
         expected |= entry.get("files", {})
@@ -72,14 +74,14 @@ def verify(path: str | Path) -> Findings:
 
 def _command(store: ts.KvStore, path, present, expected: Mapping[str, manifest.Entry]) -> str:
     """`generate --out DIR` if recipe.yaml is sound; else as zarr.json spells it, or as much of it as is known."""
-    content = {name: _content(store, name) for name in ("recipe.yaml", "zarr.json") if name in present}
-    is_sound = {name: manifest.describe(text) == expected.get(name) for name, text in content.items()}
-    if is_sound.get("recipe.yaml"):
-        return f"lagrangian-ml generate --out {path}"
+    where = f"--out {shlex.quote(str(path))}"
+    if "recipe.yaml" in present and parse_recipe(_content(store, "recipe.yaml")) is not None:
+        return f"lagrangian-ml generate {where}"
     spelled = "lagrangian-ml generate dataset=… num_samples=… seed=… --out DIR"
-    if is_sound.get("zarr.json"):
-        spelled = json.loads(content["zarr.json"])["attributes"].get("command", spelled)
-    return spelled.removesuffix("--out DIR") + f"--out {path}"
+    about = _content(store, "zarr.json")
+    if manifest.describe(about) == expected.get("zarr.json"):
+        spelled = json.loads(about)["attributes"].get("command", spelled)
+    return spelled.removesuffix("--out DIR") + where
 
 
 def _content(store: ts.KvStore, name: str) -> bytes:

@@ -19,7 +19,7 @@ Message = dict[str, Any]
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from data_gen.work import serve; serve()"
 _ENVIRONMENT = {"NPROC": "1", "JAX_PLATFORMS": "cpu", "JAX_THREEFRY_PARTITIONABLE": "1", "JAX_ENABLE_X64": "1"}
 _ENVIRONMENT |= {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-_REMOVED = ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "JAX_DEFAULT_MATMUL_PRECISION")  # what would change the bytes
+_REMOVED = ("XLA_", "JAX_")  # names that begin so may change the bytes
 _CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 
@@ -39,9 +39,10 @@ class Workers:
         self._count, self._setup = count, setup
 
     def __enter__(self):
-        environment = {name: value for name, value in os.environ.items() if name not in _REMOVED} | _ENVIRONMENT
-        if _CACHE in environment:  # programs for one thread are others than those of other processes
-            environment[_CACHE] = str(Path(environment[_CACHE]) / "one_thread")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_REMOVED)}
+        environment = kept | _ENVIRONMENT
+        if _CACHE in os.environ:  # programs for one thread are others than those of other processes
+            environment[_CACHE] = str(Path(os.environ[_CACHE]) / "one_thread")
         command = [sys.executable, "-c", _START, json.dumps([path or os.getcwd() for path in sys.path])]
         try:
             for number in range(self._count):
@@ -182,7 +183,7 @@ def _told(error: Exception, setup: Message) -> Message:
     if isinstance(error, ConfigError | Rejected):
         return {"error": str(error), "kind": "mistake"}
     if isinstance(error, OSError):
-        return {"error": error.strerror or str(error), "kind": "disk", "file": str(error.filename or "")}
+        return {"error": error.strerror or str(error), "kind": "disk", "errno": error.errno}
     import traceback
 
     traceback.print_exc()

@@ -8,6 +8,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ class FileStore(SampleStore):
     def _start(self, indices: np.ndarray, names: tuple[str, ...], frames: Frames) -> Callable[[], Arrays]:
         def of(name):
             chosen = (frames if frames is not None else slice(None)) if self.variables[name].evolving else None
-            return np.stack([self._reads[name](int(i), chosen) for i in indices])
+            samples = [self._reads[name](int(i), chosen) for i in (indices if len(indices) else [0])]
+            return np.stack(samples)[: len(indices)]
 
         def arrays():
             with explained(self.path):
@@ -70,8 +72,13 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except DatasetError:
         raise
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise DatasetError(f"{path} is damaged, or another kind of file ({str(error).splitlines()[0]}).") from error
+    except (OSError, LookupError, RuntimeError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        told = next(iter(str(error).splitlines()), type(error).__name__)
+        raise DatasetError(f"{path} is damaged, or another kind of file ({told}).") from error
+    except MemoryError as error:
+        raise DatasetError(
+            f"{path} says that it is larger than the memory; it is damaged, or no file for us."
+        ) from error
 
 
 def opened(path: str | Path) -> h5py.File:
@@ -81,7 +88,18 @@ def opened(path: str | Path) -> h5py.File:
     if not h5py.is_hdf5(path):
         raise DatasetError(f"{path} is no HDF5 file.")
     with explained(Path(path)):
-        return h5py.File(path, "r")
+        file = h5py.File(path, "r")
+        file.visititems_links(partial(_refuse_elsewhere, file))
+        return file
+
+
+def _refuse_elsewhere(file, name, link):
+    """DatasetError for a link or an array whose contents are in another file: whose, the file's author would say."""
+    if isinstance(link, h5py.ExternalLink):
+        raise DatasetError(f"{file.filename}: {name} is a link to another file, which is not followed.")
+    found = file.get(name) if isinstance(link, h5py.HardLink) else None
+    if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
+        raise DatasetError(f"{file.filename}: the numbers of {name} are in other files, which are not read.")
 
 
 @contextlib.contextmanager

@@ -41,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         if isinstance(error, ConfigError):
             return _fail(f"error: {error}", 2)
-        expected = type(error) in (RuntimeError, OSError) or type(error).__module__.startswith("lagrangian_ml.")
+        expected = type(error) in (RuntimeError, OSError) or type(error).__module__.startswith(
+            ("lagrangian_ml.", "data_gen.")
+        )
         if expected:
             return _fail(f"failed: {error}", 1)
         raise

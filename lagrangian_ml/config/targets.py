@@ -19,7 +19,9 @@ from .errors import ConfigError, listing, nearest
 # root of a path: prefixes of `__module__` that count as the root's own
 _ROOTS = {
     "lagrangian_ml": ("lagrangian_ml",),
-    "data_gen": ("data_gen",),
+    "data_gen.recipe": ("data_gen.recipe", "data_gen.evolution", "data_gen.steady", "data_gen.translation"),
+    "data_gen.initial": ("data_gen.initial",),
+    "data_gen.initial_systems": ("data_gen.initial_systems",),
     "optax": ("optax",),
     "diffrax": ("diffrax",),
     "equinox.nn": ("equinox.nn",),

@@ -1,5 +1,6 @@
 """All figures of a run, written as PNG for the screen and as PDF for the paper."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,15 +38,25 @@ def save_run_figures(
     paths = []
     for name, figure in figures.items():
         if figure is not None:
-            paths += save_figure(figure, directory / name, f"{title}: {name}")
+            paths += _save(figure, directory / name, f"{title}: {name}")
     return paths
 
 
 @styled
-def save_figure(figure: Figure, stem: Path, title: str, suffixes: Sequence[str] = (".png", ".pdf")) -> list[Path]:
-    """Write a figure under a path without its suffix; the bytes do not depend on the time."""
-    metadata = {".png": {"Title": title, "Software": None}, ".pdf": {"Title": title, "CreationDate": None}}
-    paths = [stem.with_suffix(suffix) for suffix in suffixes]
-    for path in paths:
-        figure.savefig(path, metadata=metadata[path.suffix])
+def _save(figure, stem, title):
+    paths = []
+    for suffix, entries in _METADATA.items():
+        paths.append(stem.with_suffix(suffix))
+        figure.savefig(paths[-1], metadata={"Title": title} | entries)
     return paths
+
+
+@styled
+def png(figure: Figure, title: str) -> bytes:
+    """A figure as the content of a PNG file, which depends on the figure alone."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", metadata={"Title": title} | _METADATA[".png"])
+    return content.getvalue()
+
+
+_METADATA = {".png": {"Software": None}, ".pdf": {"CreationDate": None}}  # no versions, no dates

@@ -20,6 +20,7 @@ WIDTH = 7.0  # inches, a full text width
 INK, MUTED = "#1a1a1a", "#767676"
 PREDICTION, ERROR, OTHER = "#0072B2", "#D55E00", "#009E73"
 COLOURS = (PREDICTION, ERROR, OTHER, "#CC79A7")  # of components; more than these are not drawn
+_OF_THE_SESSION = {"backend", "backend_fallback", "interactive", "toolbar", "timezone", "savefig.directory"}
 _DECADES = 5  # of error shown below its maximum
 
 
@@ -59,11 +60,12 @@ def style() -> dict[str, Any]:
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """`draw` under `style()`, with the caller's settings restored afterwards."""
+    """`draw` under `style()` and matplotlib's defaults, whatever its configuration files say; all is restored after."""
 
     @wraps(draw)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        settings: Any = style()  # matplotlib types the keys as literals
+        defaults = {name: value for name, value in mpl.rcParamsDefault.items() if name not in _OF_THE_SESSION}
+        settings: Any = defaults | style()  # matplotlib types the keys as literals
         with mpl.rc_context(settings):
             return draw(*args, **kwargs)
 

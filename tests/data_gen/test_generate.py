@@ -1,5 +1,6 @@
 """What `generate` promises: the same bytes however they came about, nothing half-written, and clear refusals."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,9 +15,12 @@ import numpy as np
 import pytest
 
 from data_gen import generate, manifest
+from data_gen.command import spell_command
 from data_gen.read import Dataset
 from data_gen.recipe import sample_key
+from data_gen.target import Target
 from data_gen.verify import verify
+from data_gen.write import Plan
 from lagrangian_ml.cli import main
 from lagrangian_ml.config import ConfigError, build_group, load_config
 from lagrangian_ml.config.folders import DATASET
@@ -60,8 +64,11 @@ def command(*words) -> list[str]:
 # The same bytes
 
 
-def test_a_data_set_has_the_bytes_of_its_recipe_whatever_made_it(whole, tmp_path):
+def test_a_data_set_has_the_bytes_of_its_recipe_whatever_made_it(whole, tmp_path, monkeypatch):
     """Two workers; two machines that each make a share, the last one first; a smaller one that was extended."""
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # what changes the bytes does not reach the workers
+    (tmp_path / "matplotlibrc").write_text("axes.grid: True")
+    monkeypatch.chdir(tmp_path)
     assert generate.main([*SMALL, *SIZES], tmp_path / "workers", workers=2) == 0
     for share in ("1/2", "0/2"):
         assert generate.main([*SMALL, *SIZES], tmp_path / "machines", workers=1, shards=share) == 0
@@ -118,22 +125,27 @@ def test_rejected_samples_are_drawn_again_by_themselves(tmp_path):
 # Stopped, damaged, repaired
 
 
+MOMENTS = ("recipe.yaml", "manifest.d/000000.json", "manifest.d/000001.json", "zarr.json", "statistics.json")
+
+
 @pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_kill_minus_nine_and_go_on(whole, tmp_path, kills):
-    """The process and its workers die at a random moment; the command given again ends with the same bytes."""
-    out, rng = tmp_path / "set", np.random.default_rng(kills)
-    span = 8.0 * (1 + (kills > 2))
-    for _ in range(kills):
-        process = subprocess.Popen(
-            command(*SMALL, *SIZES, "--out", out, "--workers", 2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(rng.uniform(1.0, span))
+    """The process dies at a random moment of its work, with its workers; the command given again ends with the same."""
+    out, rng, done = tmp_path / "set", np.random.default_rng(kills), 0
+    while done < kills:
+        moment = out / MOMENTS[done % len(MOMENTS)] if kills > 2 else out / MOMENTS[2 * done + 1]
+        words = command(*SMALL, *SIZES, "--out", out, "--workers", 1)
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not moment.exists() and process.poll() is None:
+            time.sleep(0.002)
+        time.sleep(rng.exponential(0.05))
+        done += process.poll() is None
         process.kill()
         process.wait()
-        if (out / manifest.NAME).exists():
+        if (out / manifest.NAME).exists():  # it was faster, or is repaired: begin anew
             assert verify(out).sound
             shutil.rmtree(out)
-    assert generate.main([*SMALL, *SIZES], out, workers=2) == 0
+    assert generate.main([] if out.exists() else [*SMALL, *SIZES], out, workers=2) == 0
     assert contents(out) == contents(whole)
 
 
@@ -177,6 +189,44 @@ def test_damaged_small_files_are_written_again(copy, whole, name):
     assert all(word in found.command for word in ("dataset.block=2", "seed=3") if words)
     assert generate.main(words, copy, workers=1) == 0
     assert contents(copy) == contents(whole)
+
+
+def test_what_was_announced_and_not_begun_binds_nobody(copy, whole):
+    """A data set that was to be extended by mistake goes back to what it was."""
+    config = load_config([*SMALL, "num_samples=400", "shard_size=4"], root=DATASET)
+    recipe = build_group(config, "dataset")
+    target = Target(copy, config, spell_command(config), recipe, Plan(400, 4))
+    with target.locked("0-of-1"):
+        target.begin(range(3, 100))
+        with pytest.raises(ConfigError, match="in use by process"):
+            generate.main([*SMALL, *SIZES], copy)
+        target.undo()  # of a folder that is not new, and in use
+    assert not (copy / manifest.NAME).exists()
+    assert generate.main([*SMALL, *SIZES], copy, workers=1) == 0
+    assert contents(copy) == contents(whole)
+
+
+def test_a_worker_that_dies_is_told_and_the_others_work_stays(whole, tmp_path):
+    out = tmp_path / "set"
+    words = command(*SMALL, *SIZES, "--out", out, "--workers", 1)
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    while not (out / MOMENTS[1]).exists() and process.poll() is None:
+        time.sleep(0.002)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for child in map(int, children):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    told = process.communicate()[1]
+    if process.returncode:  # it was not faster
+        assert process.returncode == 1 and "the same command goes on" in told and "Traceback" not in told
+        assert (out / MOMENTS[1]).exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]\n[2]\n", b'{"sum":1,"a":NaN}\n{}\n', b"\xff\n" * 3])
+def test_a_manifest_of_anything_is_damage(copy, whole, content, capsys):
+    (copy / manifest.NAME).write_bytes(content)
+    assert main(["verify", str(copy)]) == 1 and f"generate --out {copy}" in capsys.readouterr().out
+    assert "has changed" in mistake(capsys, "info", copy)
 
 
 def test_foreign_files_are_found_and_never_overwritten(copy, capsys):
@@ -260,6 +310,8 @@ def mistake(capsys, *words) -> str:
         ([*SMALL, "num_samples=4", "shard_size=3"], ["shard_size=3", "dataset.block=2"]),
         ([*SMALL, "num_samples=4", "dataset.dtype=float16"], ["dtype=float16", "float32"]),
         ([*SMALL, "num_samples=4", "dataset={_target_: os.system, command: ls}"], ["os.system", "not allowed"]),
+        ([*SMALL, "num_samples=4", "dataset.initial={_target_: data_gen.manifest.write_atomically}"], ["not allowed"]),
+        ([*SMALL, "num_samples=4", "dataset.initial={_target_: data_gen.recipe.Grid}"], ["not a class or function of"]),
         ([*SMALL, "num_samples=4", "--shards", "2/2"], ["--shards 2/2", "i/n"]),
         ([*SMALL, "num_samples=4", "--workers", "0"], ["--workers 0", "at least 1"]),
         ([*SMALL, "num_samples=4", "dataset.equation._target_=lagrangian_ml.equations.Poisson"], ["steady"]),
@@ -291,7 +343,10 @@ def test_a_folder_with_something_else_is_refused(copy, whole, capsys, tmp_path):
     assert "thesis.tex" in mistake(capsys, "generate", *SMALL, *SIZES, "--out", tmp_path / "full")
     assert "is a file" in mistake(capsys, "generate", *SMALL, *SIZES, "--out", tmp_path / "full" / "thesis.tex")
     assert "--out DIR" in mistake(capsys, "generate", *SMALL, *SIZES)
-    assert "cannot be written" in mistake(capsys, "generate", *SMALL, *SIZES, "--out", "/proc/nowhere/set")
+    for place in ("/proc/nowhere/set", tmp_path / "full" / "thesis.tex" / "set"):
+        told = mistake(capsys, "generate", *SMALL, *SIZES, "--out", place)
+        assert "cannot be written" in told and "Make room" not in told
+    assert "local folders" in mistake(capsys, "generate", *SMALL, *SIZES, "--out", "gs://bucket/set")
 
 
 def test_what_is_no_data_set_is_told_by_every_command(copy, capsys, tmp_path):
