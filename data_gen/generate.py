@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from lagrangian_ml.training.precision import set_precision
 from .assemble import assemble
 from .command import spell_command
 from .commands import readable
+from .manifest import Entry
 from .progress import Progress
 from .shard import check
 from .target import Target, read_recipe
@@ -152,6 +153,7 @@ def _make(target: Target, solver: Any, missing: Sequence[int], workers: int, tag
                 with target.alone():
                     sound = target.finished(missing, check=True)  # by another process, in the meantime
                     missing = [shard for shard in missing if shard not in sound]
+                    recorded = target.finished(missing, check=False)
                     target.begin(missing)
                 _run(target, missing, min(workers, len(missing)), tag)
             except (ConfigError, OSError):
@@ -160,6 +162,7 @@ def _make(target: Target, solver: Any, missing: Sequence[int], workers: int, tag
             with target.alone():
                 entries = target.finished(range(target.plan.num_shards), check=False)
                 left = target.plan.num_shards - len(entries)
+                _compare(recorded, entries)
                 if not left and not target.is_complete():
                     assemble(target, solver, entries)
     except Stopped as signal_:
@@ -174,6 +177,17 @@ def _make(target: Target, solver: Any, missing: Sequence[int], workers: int, tag
         print(f"this share is finished; {left} of {target.plan.num_shards} shards are left to others.")
     print(target.directory)
     return 0
+
+
+def _compare(recorded: Mapping[int, Entry], made: Mapping[int, Entry]) -> None:
+    """Tell of shards that were repaired and are not what they were: another kind of processor rounds otherwise."""
+    other = [n for n, entry in recorded.items() if n in made and made[n]["files"] != entry["files"]]
+    if other:
+        print(
+            f"warning: the shards {listing(map(str, other))} are not byte for byte what they were: this machine "
+            "computes the last bits in another way.",
+            file=sys.stderr,
+        )
 
 
 def _run(target: Target, missing: Sequence[int], workers: int, tag: str) -> None:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 
 import jax
@@ -11,12 +10,9 @@ import pytest
 TESTS = Path(__file__).parent
 
 os.environ.setdefault("MPLBACKEND", "agg")
-# Most of the suite's time would go to XLA's compiler: what runs for milliseconds is compiled without optimization.
-# XLA_FLAGS= (set to nothing) gives the code that users run. XLA ends the process at a flag that it does not know.
-FAST_COMPILATION = "--xla_backend_optimization_level=0"
-if metadata.version("jaxlib").startswith("0.10."):
-    FAST_COMPILATION += " --xla_cpu_use_fusion_emitters=false"
-os.environ.setdefault("XLA_FLAGS", FAST_COMPILATION)
+# Much of the suite's time goes to XLA's compiler: what runs for milliseconds is compiled without optimization.
+# XLA_FLAGS= (set to nothing) gives the code that users run.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

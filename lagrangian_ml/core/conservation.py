@@ -105,10 +105,17 @@ class ScalarLaw(ConservationLaw):
 
 
 def as_law(equation: Equation) -> ConservationLaw:
-    """The conservation law that an equation states. ValueError if it has no flux, or is a system without speeds."""
+    """The conservation law that an equation states.
+
+    ValueError if it has no flux, is a system without speeds, or has parts that finite volumes do not read.
+    """
+    name = type(equation).__name__
+    if not equation.steady:
+        equation.require_parts()
+    if equation.states("products"):
+        raise ValueError(f"{name} states `products`, which finite volumes do not read; MethodOfLines does.")
     if isinstance(equation, ConservationLaw):
         return equation
-    name = type(equation).__name__
     if equation.steady or not equation.states("flux"):
         raise ValueError(
             f"{name} is no conservation law: it needs a `flux(jet) -> (c, d, *s)`"

@@ -55,7 +55,8 @@ class Equation(eqx.Module):
     scalar law with a flux has the velocity flux′. If both are stated they are two forms of the same term.
     `diffusive_flux(jet) -> (c, d, *s)`, which reads value and gradient, adds its divergence. Transport may
     also be `combine` of the jet of `products`: powers and products of values (m, *s), then a linear map of their jet,
-    (c, *s), with constant coefficients; nonlocal laws (`local = False`) need it. Steady equations override `residual`.
+    (c, *s), with constant coefficients, which is subtracted; it comes before flux and velocity, and nonlocal laws
+    (`local = False`) need it. Steady equations override `residual`.
     """
 
     num_components: ClassVar[int] = 1
@@ -76,6 +77,15 @@ class Equation(eqx.Module):
     def states(self, part: str) -> bool:
         """Whether this equation states a part, such as `linear`, `nonlinear`, `source`, `velocity` or `flux`."""
         return hasattr(self, part)
+
+    def require_parts(self) -> None:
+        """ValueError unless the rate is the sum of stated parts, which is what solvers that treat them apart read."""
+        parts = ("linear", "nonlinear", "source", "velocity", "flux", "diffusive_flux", "products")
+        if type(self).rate is not Equation.rate or not any(map(self.states, parts)):
+            raise ValueError(
+                f"{type(self).__name__} gives its `rate` as a whole; this solver reads the parts {', '.join(parts)}. "
+                "State those, or use MethodOfLines, which needs the rate only."
+            )
 
     def forcing(self, jet: Jet) -> Inexact[Array, "c *s"]:
         """linear + nonlinear + source + div diffusive_flux: all but the transport."""
@@ -108,7 +118,7 @@ class Equation(eqx.Module):
 
     def residual(self, jet: Jet) -> Inexact[Array, "c *s"]:
         """What vanishes on a solution: u_t − rate, and D_t u − forcing where the frame carries the transport."""
-        velocity = self.transport_velocity(jet) if jet.moving else None
+        velocity = self.transport_velocity(jet) if jet.moving and not self.states("products") else None
         if velocity is None:
             return jet.dt - self.rate(jet)
         return jet.material_dt(velocity) - self.forcing(jet)

@@ -3,21 +3,27 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from ..core import ConservationLaw, Equation, GradientJet, Grid
+from ..core import Equation, GradientJet, Grid
 from ..core.walls import Walls, pad
 from ..jets import linear_symbol
 from .cells import first, last
 
 
-def diffusion(law: ConservationLaw, grid: Grid, walls: Walls, values: Float[Array, "c *s"]) -> Float[Array, "c *s"]:
+def diffusion(
+    equation: Equation,
+    reflection: Int[np.ndarray, "c d"] | None,
+    grid: Grid,
+    walls: Walls,
+    values: Float[Array, "c *s"],
+) -> Float[Array, "c *s"]:
     """div of `diffusive_flux`, which reads the mean and the differences of the cells beside each face."""
-    cells, total = pad(values, grid, walls, 1, signs=law.reflection), jnp.zeros_like(values)
+    cells, total = pad(values, grid, walls, 1, signs=reflection), jnp.zeros_like(values)
     for axis, h in enumerate(grid.spacings):
         slopes = [_slope(cells, grid, i, axis) for i in range(grid.dim)]
         face = GradientJet(_beside(_inner(cells, {axis}), axis), jnp.stack(slopes, axis=1))
-        flux = law.diffusive_flux(face)[:, axis]
+        flux = equation.diffusive_flux(face)[:, axis]
         total = total + (last(flux, axis) - first(flux, axis)) / h
     return total
 

@@ -67,23 +67,26 @@ class Elliptic(eqx.Module):
         sigma = _require(sigma, sigma >= 0, "the reaction must be >= 0 everywhere: the operator is definite then.")
         at_zero = self._operator(a, sigma, jnp.zeros_like(a))
         right = f - at_zero
-        singular = isinstance(reaction, int | float) and reaction == 0 and not any(map(_fixes_value, _ends(self.walls)))
-        if singular:
+        unfixed = not any(map(_fixes_value, _ends(self.walls)))
+        free = jnp.all(sigma == 0)  # then, without a wall that fixes it, p is known but for a constant
+        if unfixed:
             mean, size = jnp.mean(right), jnp.max(jnp.abs(right))
             balanced = jnp.abs(mean) <= jnp.sqrt(jnp.finfo(a.dtype).eps) * size
             right = _require(
                 right,
-                balanced,
+                ~free | balanced,
                 "the source and the slopes at the walls do not balance, and no wall fixes the value: there is no "
                 "solution. If only the grid's quadrature is to blame, subtract the source's mean.",
             )
-            right = right - mean
+            right = right - jnp.where(free, mean, 0)
         fast = _FastLaplacian.of(self.grid, self.walls)
         if jnp.ndim(coefficient) == jnp.ndim(reaction) == 0 and fast.exact:
             return fast.solve(right, a.ravel()[0], sigma.ravel()[0])
-        apply = lambda p: self._operator(a, sigma, p) - at_zero + (jnp.mean(a) * jnp.mean(p) if singular else 0)
+        apply = lambda p: (
+            self._operator(a, sigma, p) - at_zero + (jnp.where(free, jnp.mean(a) * jnp.mean(p), 0) if unfixed else 0)
+        )
         solve = partial(self._conjugate_gradients, apply, a=a, sigma=sigma, fast=fast)
-        if not any(map(_fixes_value, _ends(self.walls))):
+        if unfixed:
             return solve(right)
         # Walls with large values have smooth solutions: without those, the residual is small relative to f alone.
         walls_alone = -self._operator(jnp.ones_like(a), jnp.zeros_like(a), jnp.zeros_like(a))

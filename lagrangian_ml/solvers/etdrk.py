@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Inexact
 from ..core import Equation, Grid
 from ..linalg import Transform, make_transform
 from .phi import phi_functions, times
-from .remainder import Remainder, has_explicit_terms, is_real, linear_part, walled
+from .remainder import Remainder, check_flux, has_explicit_terms, is_real, linear_part, walled
 from .state import values_on
 
 # Bounds of `courant` on the imaginary axis. Orders 1 and 2 have none: there the highest mode grows by 12 % a step.
@@ -67,12 +67,14 @@ class ETDRK(eqx.Module):
     ):
         if equation.steady:
             raise ValueError(f"{type(equation).__name__} is steady: it has no time to step in.")
+        equation.require_parts()
         if isinstance(dt, int | float) and not dt > 0:
             raise ValueError(f"dt={dt} must be > 0.")
         if order not in _MAX_COURANT:
             raise ValueError(f"order={order} must be 1, 2, 3 or 4.")
         self.dt, self.order = dt, order
         self.remainder = Remainder(equation, grid, _basis(equation, grid, dealias, walls, transform, paired))
+        check_flux(equation, grid, self.basis)
         symbol = linear_part(equation, grid, self.basis)
         self.stages = _weights(symbol, dt, order, grid.dim)
         self.reach = _reach(self.stages[1], grid, self.basis)

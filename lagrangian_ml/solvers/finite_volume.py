@@ -24,7 +24,7 @@ from ..jets.stencil import StencilJet
 from .bed import balanced_difference
 from .cells import CONVERSION_RADIUS, CellJet, cell_means, first, last, means_to_points, points_to_means
 from .diffusion import decay_of_diffusion, decay_of_linear, diffusion
-from .reconstruction import SCHEMES, Reconstruction, comparable, ends_of_cells, middle_of_cells, windows
+from .reconstruction import MUSCL, SCHEMES, Reconstruction, comparable, ends_of_cells, middle_of_cells, windows
 from .riemann import FLUXES
 from .state import GridState, values_on
 
@@ -124,7 +124,7 @@ class FiniteVolume(eqx.Module):
         if self.source is not None:
             total = total + self.source
         if equation.states("diffusive_flux"):
-            total = total + diffusion(self._law, self.grid, self.walls, values)
+            total = total + diffusion(equation, self._law.reflection, self.grid, self.walls, values)
         parts = [part for part in ("linear", "nonlinear") if equation.states(part)]
         if self.bed is not None:
             parts = [part for part in parts if part != "nonlinear"]  # it is the push of the bed
@@ -158,6 +158,10 @@ class FiniteVolume(eqx.Module):
         else:
             surface = windows(cells[:1] + bed, scheme.radius, axis)
             low, high = scheme(*surface)
+            if scheme.radius > 1:  # where the depths give way to MUSCL, so does the surface
+                is_rough = ~comparable(law, windows(cells, scheme.radius, axis))
+                ends = MUSCL()(*surface[scheme.radius - 1 : scheme.radius + 2])
+                low, high = (jnp.where(is_rough, limited, end) for limited, end in zip(ends, (low, high), strict=True))
             surfaces = (low[0], middle_of_cells(surface[scheme.radius], low, high)[0], high[0])
             change, mass_flux = balanced_difference(law, solve, states, surfaces, axis)
             mass = difference(_means_across(mass_flux, on_faces, across))

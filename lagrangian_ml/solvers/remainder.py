@@ -108,6 +108,26 @@ def is_real(basis: Transform) -> bool:
     return any(axis.basis != "exp" for axis in basis.axes)
 
 
+def check_flux(equation: Equation, grid: Grid, basis: Transform) -> None:
+    """ValueError for a flux whose parity does not fit the walls: it would be forced to another value there.
+
+    Between sines (u = 0) the flux along the axis must be even in u, between cosines (no flux) there can be none.
+    """
+    if equation.states("products") or not equation.states("flux"):
+        return
+    values = jnp.asarray(np.random.default_rng(0).uniform(0.5, 1.5, (equation.num_components, *grid.shape)))
+    of = lambda values: equation.flux(ValueJet(values, grid.points, jnp.zeros(())))
+    for i in walled(basis):
+        here, mirrored = of(values)[:, i], of(-values)[:, i]
+        wrong = here - mirrored if basis.axes[i].basis == "sin" else here
+        if not isinstance(wrong, Tracer) and bool(jnp.max(jnp.abs(wrong)) > 1e-6 * jnp.max(jnp.abs(here))):
+            between = {"sin": "must be even in u between dirichlet walls", "cos": "must vanish between neumann walls"}
+            raise ValueError(
+                f"the flux of {type(equation).__name__} along axis {i} {between[basis.axes[i].basis]}. State the "
+                "transport as `velocity`, or use FiniteVolume or MethodOfLines."
+            )
+
+
 def linear_part(equation: Equation, grid: Grid, basis: Transform) -> Array:
     """The symbol of `linear`: its diagonal (c, *k) if it is diagonal, else (c, c, *k); real if it is real.
 
@@ -120,6 +140,7 @@ def linear_part(equation: Equation, grid: Grid, basis: Transform) -> Array:
         _, mirrored = _probed(probe, equation, _wavevectors(grid, basis, i))
         if _parity(pattern, mirrored, "`linear`", i) < 0:
             raise ValueError(f"`linear` has derivatives of odd order along axis {i}, which do not fit its walls.")
+    matrix = _even_at_nyquist(probe, equation, grid, basis, matrix)
     c = equation.num_components
     if c == 1 or (pattern is not None and not np.any(pattern[~np.eye(c, dtype=bool)])):
         matrix = jnp.stack([matrix[i, i] for i in range(c)])
@@ -142,6 +163,7 @@ def combine_part(equation: Equation, grid: Grid, basis: Transform) -> tuple[Arra
             if _parity(pattern[:, j], mirrored[:, j], f"{name} of product {j}", i) < 0:
                 bases[j] = bases[j].derivative((i,), grid.lengths)[1]
                 turns[j] *= 1j if basis.axes[i].basis == "sin" else -1j
+    matrix = _even_at_nyquist(probe, equation, grid, basis, matrix)
     if np.any(turns != 1):
         turns = turns.reshape(1, m, *(1,) * grid.dim)
         matrix, pattern = matrix * jnp.asarray(turns), pattern * turns
@@ -154,10 +176,9 @@ def _num_products(equation, grid, basis):
     return jax.eval_shape(lambda values: equation.products(jet(values)), values).shape[0]
 
 
-def _wavevectors(grid, basis, mirrored=None):
+def _wavevectors(grid, basis, *mirrored):
     signs = np.ones((grid.dim,) + (1,) * grid.dim)
-    if mirrored is not None:
-        signs[mirrored] = -1
+    signs[list(mirrored)] = -1
     return signs * basis.wavevectors(grid.lengths)
 
 
@@ -177,8 +198,29 @@ def _probed(probe, equation, wavevectors) -> tuple[Array, Any]:
 
 
 def _judged(basis: Transform, pattern: Any) -> tuple[int, ...]:
-    """The axes with walls, if it is known what a symbol looks like."""
-    return () if pattern is None else walled(basis)
+    """The axes with walls. ValueError if it is unknown what a symbol looks like, and so whether it fits them."""
+    if pattern is None and walled(basis):
+        raise ValueError(
+            "a coefficient is being traced and is no field of the equation, so that it cannot be checked against the "
+            "walls: make it a field."
+        )
+    return walled(basis)
+
+
+def _even_at_nyquist(probe, equation, grid, basis, matrix: Array) -> Array:
+    """The symbol without its odd part at the Nyquist mode of each periodic axis, whose sign is undefined."""
+    number = basis.mode_numbers
+    last = {i: np.abs(number[i]) == axis.n / 2 for i, axis in enumerate(basis.axes) if axis.basis in ("exp", "half")}
+    axes = [i for i, there in last.items() if np.any(there & basis.kept)]
+
+    def even(axes, mirrored=()):
+        if not axes:
+            return probe(equation, _wavevectors(grid, basis, *mirrored)) if mirrored else matrix
+        i, *rest = axes
+        here = even(rest, mirrored)
+        return jnp.where(last[i], 0.5 * (here + even(rest, (*mirrored, i))), here)
+
+    return even(axes)
 
 
 def _parity(at_k: np.ndarray, mirrored: np.ndarray, what: str, axis: int) -> int:

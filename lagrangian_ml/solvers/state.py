@@ -33,6 +33,7 @@ def values_on(grid: Grid, equation: Equation, initial: Field | Array) -> Inexact
         values = jax.jit(partial(at_points, initial))(grid.points)
     else:
         values = jnp.asarray(initial)
+        values = values if jnp.issubdtype(values.dtype, jnp.inexact) else values.astype(float)
     expected = (equation.num_components, *grid.shape)
     if values.shape != expected:
         raise ValueError(

@@ -268,7 +268,7 @@ def of_another_version(directory):
 @pytest.mark.parametrize(
     "harm, message",
     [
-        (remove("manifest.jsonl"), r"unfinished: .* `lagrangian-ml generate` command"),
+        (remove("manifest.jsonl"), r"unfinished: .* `lagrangian-ml generate --out"),
         (shutil.rmtree, r"holds no data set"),
         (
             lambda directory: (remove("manifest.jsonl")(directory), remove("recipe.yaml")(directory)),
