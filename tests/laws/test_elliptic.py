@@ -253,6 +253,7 @@ def test_single_precision_is_kept_and_converges():
         (lambda grid: Elliptic(grid).solve(jnp.ones((1, 7, 8)), 1.0), "coefficient has the shape"),
         (lambda grid: Elliptic(grid).solve(1.0, jnp.ones((1, 8, 7))), "source has the shape"),
         (lambda grid: Elliptic(grid, "neumann").solve(1.0, 1.0), "do not balance"),
+        (lambda grid: Elliptic(grid, "neumann").solve(1.0, 1.0, jnp.zeros(())), "do not balance"),
         (lambda grid: Elliptic(grid, "periodic").solve(jnp.ones((1, 8, 8)), grid.points[:1]), "do not balance"),
         (lambda grid: Elliptic(grid, RobinWall(0.0, 1.0, 1.0)).solve(1.0, 0.0), "do not balance"),
         (lambda grid: Elliptic(grid, "reflecting").solve(1.0, 1.0), "reflecting"),

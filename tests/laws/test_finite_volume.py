@@ -280,6 +280,19 @@ def test_a_lake_stays_at_rest(level, shape, scheme):
     assert float(jnp.max(jnp.abs(means - start))) <= 1e-13
 
 
+@pytest.mark.parametrize("boundary", ["outflow", "periodic"])
+def test_ponds_of_any_size_stay_at_rest(boundary):
+    """A rough bed with ponds of one cell and more between dry cells: nothing drives them."""
+    bed = jax.random.uniform(jax.random.key(3), (40,))
+    h = jnp.maximum(0.55 - bed, 0)[None]
+    wet = np.asarray(h[0] > 0)
+    assert len(set(map(len, "".join("~."[int(not w)] for w in wet).split(".")))) > 3  # ponds of several sizes
+    for scheme in ("muscl", "weno5"):
+        solver = FiniteVolume(eqs.ShallowWater(9.81, bed), box(40), 1e-3, boundary, scheme, "hllc")
+        rate = eqx.filter_jit(solver.rate)(jnp.concatenate([h, 0 * h]), jnp.zeros(()))
+        assert float(jnp.max(jnp.abs(rate))) <= 1e-12  # of terms g h²/2dx up to 10²
+
+
 def test_a_wave_over_a_bed_keeps_its_water_and_does_not_go_below_zero():
     """Run-up on a beach and an island: wetting and drying, with water conserved to rounding."""
     grid = box(32, 32)
@@ -459,6 +472,32 @@ class Still(ConservationLaw):
         return jnp.ones_like(u.value[:1]), jnp.ones_like(u.value[:1])
 
 
+class Whole(Equation):
+    def flux(self, u):
+        return 0.5 * u.value[:, None] ** 2
+
+    def rate(self, u):
+        return -u.value
+
+
+class Blunted(Equation):
+    """u_t + u_x = (0.1 u_x)_x: a scalar law with a diffusive flux."""
+
+    def flux(self, u):
+        return u.value[:, None]
+
+    def diffusive_flux(self, u):
+        return 0.1 * u.gradient
+
+
+def test_a_scalar_law_may_have_a_diffusive_flux():
+    grid = Grid((64,), (0.0,), (1.0,), centred=True)
+    values = jnp.sin(TURN * grid.points)
+    rate = FiniteVolume(Blunted(), grid, 1e-3, reconstruction="weno5").rate(values, jnp.zeros(()))
+    exact = -TURN * jnp.cos(TURN * grid.points) - 0.1 * TURN**2 * values
+    assert float(jnp.max(jnp.abs(rate - exact))) < 2e-3 * float(jnp.max(jnp.abs(exact)))
+
+
 LINE = box(16)
 WRONG = {
     "dt=0 must be > 0": lambda: FiniteVolume(eqs.Advection(1.0), LINE, 0),
@@ -468,6 +507,8 @@ WRONG = {
     "is not a wall": lambda: FiniteVolume(eqs.Euler(), LINE, 0.1, "closed"),
     "needs a law that says what a wall reflects; Burgers": lambda: FiniteVolume(eqs.Burgers(), LINE, 0.1, "reflecting"),
     "the grid has 1 axes": lambda: FiniteVolume(eqs.Euler(dim=2), LINE, 0.1),
+    "GrayScott states `products`": lambda: FiniteVolume(eqs.GrayScott(), box(8, 8), 0.1),
+    "Whole gives its `rate` as a whole": lambda: FiniteVolume(Whole(), LINE, 0.1),
     "no conservation law": lambda: FiniteVolume(eqs.Diffusion(0.1), LINE, 0.1),
     "an evolution in time": lambda: FiniteVolume(eqs.Poisson(), LINE, 0.1),
     "ghost cells at each end need as many": lambda: FiniteVolume(eqs.Euler(), box(2), 0.1, reconstruction="weno5"),

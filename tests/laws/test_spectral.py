@@ -15,6 +15,7 @@ from spectral_parts import TURN, banded, evolve, exact_on, largest, line, period
 
 from lagrangian_ml import equations as eqs
 from lagrangian_ml.core import Equation, Grid, rollout
+from lagrangian_ml.jets import SpectralJet
 from lagrangian_ml.solvers import ETDRK
 from lagrangian_ml.solvers.phi import phi_functions
 
@@ -379,9 +380,34 @@ def test_the_courant_number_counts_damped_modes_less_and_ignores_what_does_not_m
     assert number(eqs.Burgers(0.0)) == pytest.approx(10 * math.pi * 0.1)
 
 
+@pytest.mark.parametrize("n", [8, 9])
+def test_solver_and_jet_agree_on_the_highest_mode(n):
+    """Without dealiasing the Nyquist mode of an even grid takes part: it has no derivatives of odd order."""
+    grid, still = periodic(n, n), jnp.zeros(())
+    values = jax.random.normal(jax.random.key(0), (1, n, n))
+    for equation in (eqs.VorticityNavierStokes(0.1), eqs.AdvectionDiffusion((1.0, 0.5), 0.1)):
+        step = ETDRK(equation, grid, 1e-6, order=2, dealias=1.0)
+        rate = (step.values(step(step.init(values))) - values) / 1e-6
+        expected = equation.rate(SpectralJet(values, grid, still))
+        assert largest(rate - expected) < 1e-3 * largest(expected)
+
+
 class Odd(Equation):
     def linear(self, u):
         return u.d(0, 0, 0)
+
+
+class Whole(Equation):
+    def rate(self, u):
+        return -u.value
+
+
+def closed_over(coefficient):
+    class Hidden(Equation):
+        def linear(self, u):
+            return coefficient * u.laplacian
+
+    return ETDRK(Hidden(), line(16, centred=True), 0.1, walls="neumann").values
 
 
 @pytest.mark.parametrize(
@@ -393,6 +419,16 @@ class Odd(Equation):
         (lambda grid: ETDRK(eqs.Burgers(), grid, 0.1, dealias=1.5), "dealias=1.5 must"),
         (lambda grid: ETDRK(eqs.Burgers(), grid, 0.1, walls="open"), "name one of"),
         (lambda grid: ETDRK(eqs.Burgers(), grid, 0.1, walls="neumann"), "centred=True"),
+        (lambda grid: ETDRK(Whole(), grid, 0.1), "gives its `rate` as a whole"),
+        (
+            lambda grid: ETDRK(eqs.Burgers(), line(16, centred=True), 0.1, walls="neumann"),
+            "must vanish between neumann",
+        ),
+        (
+            lambda grid: ETDRK(eqs.AdvectionDiffusion(1.0, 0.1), line(16, centred=True), 0.1, walls="dirichlet"),
+            "must be even in u between dirichlet",
+        ),
+        (lambda grid: jax.jit(lambda c: closed_over(c) and c)(1.0), "make it a field"),
         (lambda grid: ETDRK(Odd(), line(16, centred=True), 0.1, walls="neumann"), "odd order along axis 0"),
         (lambda grid: ETDRK(eqs.Burgers(), grid, 0.1, transform="fftw"), "'fftw' is unknown"),
         (lambda grid: ETDRK(eqs.Diffusion(), grid, 0.1, paired=True), "`paired` needs"),
