@@ -27,7 +27,7 @@ def assemble(target: Target, solver: Any, shards: Mapping[int, Entry]) -> None:
     files["recipe.yaml"] = target.recipe_text
     entries = {name: manifest.describe(content) for name, content in files.items()}
     entries |= _figure(directory, temporary)
-    manifest.write(directory, target.header, shards.values(), entries)
+    manifest.write(directory, target.header, shards.values(), entries, temporary)
     shutil.rmtree(directory / manifest.PENDING, ignore_errors=True)
 
 

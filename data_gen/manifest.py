@@ -49,13 +49,19 @@ def from_line(text: str) -> Entry | None:
         return None
 
 
-def write(directory: Path, header: Entry, shards: Iterable[Entry], files: Mapping[str, Entry]) -> None:
-    """Write manifest.jsonl; with it a data set is complete."""
+def write(
+    directory: Path,
+    header: Entry,
+    shards: Iterable[Entry],
+    files: Mapping[str, Entry],
+    temporary: Path | None = None,
+) -> None:
+    """Write manifest.jsonl, under a temporary name first; with it a data set is complete."""
     lines = [header, *sorted(shards, key=lambda entry: entry["shard"])]
     lines += [{"files": {name: files[name]}} for name in sorted(files)]
     text = "".join(map(to_line, lines))
     total = canonical({"sha256": hashlib.sha256(text.encode()).hexdigest()}) + "\n"
-    write_atomically(directory / NAME, (text + total).encode(), directory / PENDING / f"{NAME}.{os.getpid()}.tmp")
+    write_atomically(directory / NAME, (text + total).encode(), temporary)
 
 
 def read(directory: Path) -> tuple[list[Entry], bool]:

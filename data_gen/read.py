@@ -19,6 +19,7 @@ from . import manifest
 from .recipe import Variable
 from .store import Arrays, Frames, SampleStore
 
+_OF_THE_STORE = ("PERMISSION_DENIED", "UNAUTHENTICATED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
 _CACHE = 64 * 2**20  # bytes; holds the indices of shards, so that a sample costs one read
 
 
@@ -107,10 +108,10 @@ class Dataset(SampleStore):
             file = found.group(1) if found else f"a chunk of {self.path}"
             if "NOT_FOUND" in str(error):
                 reason = "is missing"
-            elif any(word in str(error).lower() for word in ("crc32c", "checksum", "digest")):
-                reason = "is damaged (its checksum does not fit)"
-            else:
+            elif any(status in str(error) for status in _OF_THE_STORE):
                 reason = f"cannot be read ({str(error).splitlines()[0][:200]})"
+            else:
+                reason = "is damaged (its checksum does not fit)"
             raise DatasetError(f"{file} {reason}; {self._repair}") from error
 
     @property

@@ -152,7 +152,7 @@ def test_viscous_stresses_and_their_work_have_the_second_order():
     exact = lambda x: equation.forcing(point_jet(smooth, x))
     for n in (24, 48):
         grid = box(n, n)
-        rate = partial(diffusion, equation, grid, as_walls("periodic", 2))
+        rate = partial(diffusion, equation, equation.reflection, grid, as_walls("periodic", 2))
         errors.append(distance(jax.jit(rate)(cell_means(smooth, grid)), exact, grid, 3))
     assert np.all(errors[0][1:] > 0.01)
     np.testing.assert_allclose(np.log2(errors[0][1:] / errors[1][1:]), 2, atol=0.1)
