@@ -23,7 +23,8 @@ def verify(path: str) -> int:
     for name in findings.foreign:
         print(f"foreign: {name} is not of this data set; move it away, or delete it")
     if findings.damaged:
-        print(f"This command makes anew what is damaged, and nothing else:\n  {findings.command}")
+        then = "Then this command" if findings.foreign else "This command"
+        print(f"{then} makes anew what is damaged, and no other shard:\n  {findings.command}")
     return 1
 
 

@@ -124,7 +124,21 @@ def _build(config):
     recipe = build_group(config, "dataset")
     if not hasattr(recipe, "variables"):
         raise ConfigError(f"dataset={type(recipe).__name__} is no recipe: give one of data_gen.recipe.")
+    size, memory = 8 * recipe.block * sum(math.prod(v.shape) for v in recipe.variables), _memory()
+    if size > memory:
+        raise ConfigError(
+            f"dataset: a block of {recipe.block} samples takes {readable(size)} in memory, and there are "
+            f"{readable(memory)}: give a coarser grid, fewer frames, or a smaller dataset.block."
+        )
     return recipe, call(check, "dataset", recipe, config["seed"])
+
+
+def _memory() -> float:
+    """Bytes of this machine's memory."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (ValueError, OSError, AttributeError):
+        return math.inf
 
 
 def _target(config, recipe, directory, command) -> Target:

@@ -44,6 +44,12 @@ def require_shares(law: object, *names: str) -> None:
             raise ValueError(f"{type(law).__name__}: {name}={getattr(law, name)} is a probability, from 0 to 1.")
 
 
+def _require_points(grid: Grid, what: str, highest: int) -> None:
+    """ValueError if a grid is too coarse to show the highest mode."""
+    if min(grid.shape) <= 2 * highest:
+        raise ValueError(f"initial: {what} needs at least {2 * highest + 1} points on every axis; got {grid.shape}.")
+
+
 @dataclass(frozen=True)
 class GaussianRandomField:
     """A Gaussian random field u = Σ √S(κ) ξ_κ φ_κ with independent normal ξ and φ of mean square 1 over the box.
@@ -139,6 +145,7 @@ class SineWaves:
     def __call__(self, grid: Grid, *, key: Key[Array, ""]) -> Float[Array, "1 *s"]:
         if grid.dim != 1:
             raise ValueError(f"SineWaves are made for intervals; this grid has {grid.dim} axes.")
+        _require_points(grid, f"modes={self.modes}", self.modes[1])
         return self.at(grid.points[0], grid, key=key)[None]
 
     def at(self, x: Float[Array, "*s"], grid: Grid, *, key: Key[Array, ""]) -> Float[Array, "*s"]:
@@ -183,6 +190,7 @@ class TruncatedFourier:
             raise ValueError(f"TruncatedFourier: scale={self.scale!r}; give 'max', 'unit' or null.")
 
     def __call__(self, grid: Grid, *, key: Key[Array, ""]) -> Float[Array, "1 *s"]:
+        _require_points(grid, f"cutoff={self.cutoff}", self.cutoff)
         shape = (2 * self.cutoff + 1,) * (grid.dim - 1) + (self.cutoff + 1,)
         amplitude = uniform(key, 0, self.amplitude, shape).at[(0,) * grid.dim].set(0.0)
         modes = amplitude * jnp.exp(1j * uniform(key, 1, (0.0, 2 * np.pi), shape))

@@ -46,5 +46,6 @@ class Progress:
         elif now - self._printed >= PLAIN_SECONDS or (shards and self._shards_done == self._shards):
             self._printed = now
             left = (now - self._first[1]) * (self._total - self._done) / max(1, self._done - self._first[0])
-            times = f"{now - self._begun:.0f} s, {left:.0f} s left"
+            rest = f"{left:.0f} s left" if self._done < self._total else "the last shards are judged"
+            times = f"{now - self._begun:.0f} s, {rest if self._shards_done < self._shards else 'done'}"
             print(f"samples {self._done}/{self._total}  {told}  {times}", file=sys.stderr, flush=True)

@@ -39,6 +39,8 @@ def verify(path: str | Path) -> Findings:
     Raises:
         DatasetError: if there is no data set, or one that is unfinished.
     """
+    if Path(path).is_file():
+        raise DatasetError(f"{path} is a file; a data set is a folder.")
     store, findings = open_store(path), Findings(str(path))
     present = {name for key in store.list().result() if not _is_hidden(name := key.decode())}
     if manifest.NAME not in present:

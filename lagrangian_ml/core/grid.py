@@ -23,7 +23,9 @@ class Grid(eqx.Module):
         self.shape = tuple(int(n) for n in shape)
         self.lower, self.upper = (tuple(float(end) for end in ends) for ends in (lower, upper))
         self.centred = centred
-        if not (len(self.shape) == len(self.lower) == len(self.upper)) or min(self.shape, default=0) < 1:
+        if min(self.shape, default=0) < 1:
+            raise ValueError(f"shape={self.shape} needs at least one axis, and at least one point on each.")
+        if not len(self.shape) == len(self.lower) == len(self.upper):
             raise ValueError(f"shape, lower and upper need one entry an axis; got {shape}, {lower}, {upper}.")
         if not all(a < b for a, b in zip(self.lower, self.upper, strict=True)):
             raise ValueError(f"lower must lie below upper on every axis; got {self.lower} and {self.upper}.")

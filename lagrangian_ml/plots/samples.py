@@ -38,10 +38,12 @@ def samples_figure(
     columns = abreast * width
     square = len(space) > 1
     tall = np.clip(np.ptp(coordinates[space[1]]) / (np.ptp(coordinates[space[0]]) or 1), 0.4, 2.0) if square else 0.9
-    fig = new_figure((1.5 * tall + 0.2) * rows + 1.1, title, width=1.75 * max(2, columns) + 0.4)
+    fig = new_figure((1.5 * tall + 0.2) * rows + 1.4, title, width=1.75 * max(2, columns) + 0.4)
     places = fig.add_gridspec(rows + 1, columns, height_ratios=[*[1.0] * rows, 0.07])
     axes = np.array([[fig.add_subplot(places[row, column]) for column in range(columns)] for row in range(rows)])
-    scales = {name: value_scale(np.asarray(values, float)) for name, values in fields.items()}
+    drawn = {name: [frame for other, frame, _ in panels if other == name] for name in fields}
+    shown = lambda values, frames: values if frames == [None] else values[:, frames]
+    scales = {name: value_scale(np.asarray(shown(values, drawn[name]), float)) for name, values in fields.items()}
     images = {}
     for place in range(rows * abreast):
         row, left = place // abreast, place % abreast * width
@@ -80,7 +82,7 @@ def _panels(fields, coordinates, space):
             continue
         last = values.shape[1] - 1
         frames = np.unique(np.linspace(0, last, 4).round().astype(int)) if len(fields) == 1 else [last]
-        panels += [(name, int(k), f"{label}, $t = {coordinates['t'][k]:.3g}$") for k in frames]
+        panels += [(name, int(k), f"{label}, $t = {coordinates['t'][k]:.5g}$") for k in frames]
     return panels
 
 
