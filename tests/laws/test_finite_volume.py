@@ -224,7 +224,9 @@ def test_no_shock_forms_in_a_rarefaction_through_the_speed_of_sound():
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["muscl", "weno5"])
 def test_a_tube_along_each_axis_of_the_plane_is_that_on_the_line(scheme):
-    tube, options = sod(), {"reconstruction": scheme, "riemann": "hllc"}
+    # Sod's pressures differ tenfold, where WENO5 gives way to MUSCL: rounding would decide, and not in the same way.
+    tube = eqs.EulerRiemann(eqs.Euler(), (1.0, 0.0, 1.0), (0.125, 0.0, 0.11), 0.5)
+    options = {"reconstruction": scheme, "riemann": "hllc"}
     line = solve(tube.equation, box(40), partial(tube, 0.0), 0.2, 40, "outflow", **options)
     plane = eqs.Euler(dim=2)
     for axis in (0, 1):
