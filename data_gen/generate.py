@@ -163,16 +163,12 @@ def _make(target: Target, solver: Any, missing: Sequence[int], workers: int, tag
     is_new, left = not target.directory.exists(), 0
     try:
         with _Signals(), target.locked(tag):
-            try:
-                with target.alone():
-                    sound = target.finished(missing, check=True)  # by another process, in the meantime
-                    missing = [shard for shard in missing if shard not in sound]
-                    recorded = target.finished(missing, check=False)
-                    target.begin(missing)
-                _run(target, missing, min(workers, len(missing)), tag)
-            except (ConfigError, OSError):
-                is_new = is_new and not target.finished(range(target.plan.num_shards), check=False)
-                raise
+            with target.alone():
+                sound = target.finished(missing, check=True)  # by another process, in the meantime
+                missing = [shard for shard in missing if shard not in sound]
+                recorded = target.finished(missing, check=False)
+                target.begin(missing)
+            _run(target, missing, min(workers, len(missing)), tag)
             with target.alone():
                 entries = target.finished(range(target.plan.num_shards), check=False)
                 left = target.plan.num_shards - len(entries)

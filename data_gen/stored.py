@@ -1,6 +1,5 @@
 """What of a sample is stored: names and kinds of variables, the points that are kept, and the checks of all recipes."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -12,7 +11,6 @@ from lagrangian_ml.core import Grid
 
 AXES = ("x", "y", "z")
 Kind = Literal["scalar", "vector"]
-Names = Mapping[str, Kind] | tuple[tuple[str, Kind], ...]
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def write_shard(
         key = shard_files(recipe, shard)[variable.name]
         content = _encode(metadata, samples, arrays[variable.name])[key.partition("/")[2]]
         files[key] = describe(content)
-        _make_folder(directory / key)
+        (directory / key).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(directory / key, content, temporary(directory, shard, tag))
     return files
 
@@ -147,7 +147,3 @@ def _encode(metadata, samples: range | None, values: np.ndarray | None) -> dict[
     kvstore = store.kvstore
     assert kvstore is not None
     return {key.decode(): kvstore.read(key).result().value for key in kvstore.list().result()}
-
-
-def _make_folder(path: Path):
-    path.parent.mkdir(parents=True, exist_ok=True)
