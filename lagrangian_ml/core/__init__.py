@@ -11,12 +11,12 @@ and space last, `(c, *s)`; batches are made by `jax.vmap` at the call site. At a
 
 from .conservation import ConservationLaw
 from .equation import Equation, GradientJet, Jet, ValueJet
+from .flow_map import FlowMap
 from .grid import Grid
 from .nouns import (
     Batch,
     Field,
     Fixed,
-    FlowMap,
     Objective,
     Operator,
     Optimizer,

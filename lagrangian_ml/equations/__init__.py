@@ -23,12 +23,22 @@ from .kuramoto_sivashinsky import CombustionKuramotoSivashinsky, KuramotoSivashi
 from .modes import Sines
 from .navier_stokes import DiagonalForce, Kolmogorov, NavierStokes, VelocityNavierStokes, VorticityNavierStokes
 from .nonlinear_schroedinger import BreathingSoliton, BrightSoliton, NonlinearSchroedinger
+from .passive_transport import Continuity, PassiveTransport
 from .poisson import Poisson
 from .shallow_water import DamBreak, LakeAtRest, ShallowWater
 from .swift_hohenberg import SwiftHohenberg
+from .velocity_fields import ABC, DoubleGyre, Rotation, Saddle, Shear, Swirl
 from .wave import StandingWave, TravellingWave, Wave
 
 __all__ = [
+    "PassiveTransport",
+    "Continuity",
+    "Swirl",
+    "Shear",
+    "Saddle",
+    "Rotation",
+    "DoubleGyre",
+    "ABC",
     "AdvectedProfile",
     "Advection",
     "AdvectionDiffusion",

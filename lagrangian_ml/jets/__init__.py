@@ -1,6 +1,7 @@
 """Jets: local views of a field, each made in another way and read by the same equations."""
 
 from .forward import Forward, forward_laplacian, mixed_derivative, taylor
+from .moving_frame import MovingJet
 from .point import PointJet, point_jet
 from .spectral import PartJet, SpectralJet
 from .stencil import StencilJet
@@ -8,6 +9,7 @@ from .symbol import linear_symbol, symbol
 
 __all__ = [
     "Forward",
+    "MovingJet",
     "PartJet",
     "PointJet",
     "SpectralJet",

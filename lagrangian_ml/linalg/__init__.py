@@ -1,8 +1,18 @@
-"""Linear algebra that methods share: least squares with damping, and transforms between grid values and modes."""
+"""Numerics that methods share: damped least squares, roots, and transforms between grid values and modes."""
 
 from .least_squares import DampedLeastSquares, symmetric_product
 from .modes import Transform, scale
+from .roots import monotone_root, newton_root
 from .transforms import make_transform
 from .tridiagonal import Tridiagonal
 
-__all__ = ["DampedLeastSquares", "Transform", "Tridiagonal", "make_transform", "scale", "symmetric_product"]
+__all__ = [
+    "DampedLeastSquares",
+    "Transform",
+    "Tridiagonal",
+    "make_transform",
+    "monotone_root",
+    "newton_root",
+    "scale",
+    "symmetric_product",
+]
