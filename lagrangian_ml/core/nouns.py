@@ -39,9 +39,9 @@ class Samples(eqx.Module):
 class Problem:
     """What is to be solved, and the truth to measure against when there is one.
 
-    `boundary` holds conditions of `domains` (Dirichlet, Neumann, Robin, Periodic); `horizon` (time runs over
-    [0, horizon]) is None in steady problems, `initial(x) -> (c,)` there and where the state is found from data. `reference` is an exact `Field`, or an
-    object whose `samples() -> Samples` computes the truth when it is first asked for.
+    `boundary` holds conditions of `domains` (Dirichlet, Neumann, Robin, Periodic). Time runs over [0, horizon];
+    `horizon` is None in steady problems. `initial(x) -> (c,)` is None there, and where the state is sought from data.
+    `reference` is an exact `Field`, or an object whose `samples() -> Samples` computes the truth when first asked for.
     """
 
     equation: Equation
