@@ -1,18 +1,52 @@
 """Flow maps, and the densities and velocities that follow from them."""
 
+from .box import ToBox
 from .chain import Anchored, Chain, Inverted
+from .checks import check_invertible, check_observations
+from .conditioners import TimeNetwork, TimePolynomial
+from .coupling import Affine, Coupling, Transformer
 from .density import Base, NormalMixture, StandardNormal, TransportedDensity
 from .displacement import Displacement
+from .linear import ActNorm, LinearLU, LinearSVD
+from .lyapunov import LyapunovField, Ridges, carry, largest_stretch, lyapunov_exponents, ridges
+from .models import coupling_flow, factored_flow
 from .ode import OdeFlow
+from .planar import Planar, Sylvester
+from .residual import Residual, spectral_bound
+from .spline import RationalQuadraticSpline
 
 __all__ = [
+    "ActNorm",
+    "Affine",
     "Anchored",
     "Base",
     "Chain",
+    "Coupling",
     "Displacement",
     "Inverted",
+    "LinearLU",
+    "LinearSVD",
+    "LyapunovField",
     "NormalMixture",
     "OdeFlow",
+    "Planar",
+    "RationalQuadraticSpline",
+    "Residual",
+    "Ridges",
     "StandardNormal",
+    "Sylvester",
+    "TimeNetwork",
+    "TimePolynomial",
+    "ToBox",
+    "Transformer",
     "TransportedDensity",
+    "carry",
+    "check_invertible",
+    "check_observations",
+    "coupling_flow",
+    "factored_flow",
+    "largest_stretch",
+    "lyapunov_exponents",
+    "ridges",
+    "spectral_bound",
 ]

@@ -58,11 +58,11 @@ def monotone_root(
             value, slope = jax.jvp(f, (x,), (jnp.ones_like(x),))
             low, high = jnp.where(value <= 0, x, low), jnp.where(value >= 0, x, high)
             newton = x - value / jnp.where(slope > 0, slope, 1)
-            inside = (slope > 0) & (newton > low) & (newton < high)
+            inside = (slope > 0) & (newton >= low) & (newton <= high)
+            done = inside & (jnp.abs(newton - x) <= jnp.finfo(x.dtype).eps * jnp.abs(x))
             # Where the slope nearly vanishes Newton's steps are short on one side: bisect every third time.
-            next_x = jnp.where(inside & (step % 3 < 2), newton, 0.5 * (low + high))
-            done = (value == 0) | (jnp.abs(next_x - x) <= jnp.finfo(x.dtype).eps * jnp.abs(x))
-            return low, high, jnp.where(value == 0, x, next_x), step + 1, done
+            next_x = jnp.where(inside & (done | (step % 3 < 2)), newton, 0.5 * (low + high))
+            return low, high, next_x, step + 1, done | (high - low <= jnp.finfo(x.dtype).tiny)
 
         carry = lower, upper, guess, jnp.zeros((), jnp.int32), jnp.zeros((), bool)
         return jax.lax.while_loop(lambda c: ~c[4] & (c[3] < 150), body, carry)[2]

@@ -1,0 +1,217 @@
+"""Laws of flow maps: round trip, log-determinant, continuity, mass. A new layer joins FLOWS by one line.
+
+All laws of a map are measured by one compiled function, for parameters as they are drawn and for large ones, which are
+farther from the identity than training takes them; two chains are trained in earnest.
+"""
+
+import math
+from functools import cache, partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lagrangian_ml.core import partition
+from lagrangian_ml.fields import MLP, SpaceTimeField
+from lagrangian_ml.flows import (
+    ActNorm,
+    Anchored,
+    Chain,
+    Coupling,
+    Displacement,
+    Inverted,
+    LinearLU,
+    LinearSVD,
+    Planar,
+    RationalQuadraticSpline,
+    Residual,
+    Sylvester,
+    TimeNetwork,
+    ToBox,
+    TransportedDensity,
+    coupling_flow,
+    factored_flow,
+)
+
+SMALL = {"num_layers": 2, "width": 16}
+SPLINE = RationalQuadraticSpline(num_bins=6)
+
+
+def halves(make):
+    """Two layers, so that every axis is transformed."""
+
+    def chain(dim, key):
+        first = tuple(range(max(1, dim // 2)))
+        second = tuple(i for i in range(dim) if i not in first) or first
+        keys = jax.random.split(key)
+        return Chain((make(dim, first, key=keys[0]), make(dim, second, key=keys[1])))
+
+    return chain
+
+
+def velocity_network(dim, key):
+    return SpaceTimeField(MLP(dim + 1, dim, width=8, depth=2, key=key))
+
+
+def box_of(dim):
+    return [-1.0] * dim, [2.0] * dim
+
+
+def wide(dim):
+    return [-9.0] * dim, [9.0] * dim
+
+
+FLOWS = {  # name: constructor (dim, key)
+    "affine coupling": halves(partial(Coupling, width=16)),
+    "spline coupling": halves(partial(Coupling, transformer=SPLINE, width=16)),
+    "act norm": lambda dim, key: ActNorm(dim, key=key),
+    "linear svd": lambda dim, key: LinearSVD(dim, TimeNetwork, key=key),
+    "linear svd householder": lambda dim, key: LinearSVD(dim, orthogonal="householder", key=key),
+    "linear lu": lambda dim, key: LinearLU(dim, key=key),
+    "residual": lambda dim, key: Residual(dim, width=12, key=key),
+    "residual inverted": lambda dim, key: Inverted(Residual(dim, width=12, key=key)),
+    "planar": lambda dim, key: Planar(dim, key=key),
+    "sylvester": lambda dim, key: Sylvester(dim, key=key),
+    "to box": lambda dim, key: Chain((ActNorm(dim, key=key), ToBox(*box_of(dim)))),
+    "from box": lambda dim, key: Chain(
+        (ToBox(*box_of(dim)), ActNorm(dim, key=key), Inverted(ToBox([-9.0] * dim, [9.0] * dim, 5)))
+    ),
+    "displacement": lambda dim, key: Displacement(velocity_network(dim, key)),
+    "anchored": lambda dim, key: Anchored(halves(partial(Coupling, width=16))(dim, key), 0.4),
+    "coupling flow": lambda dim, key: coupling_flow(*box_of(dim), **SMALL, key=key),
+    "factored spline flow": lambda dim, key: factored_flow(
+        *box_of(dim), num_layers=2, width=16, transformer=SPLINE, key=key
+    ),
+}
+IN_A_BOX = {"to box", "coupling flow", "factored spline flow"}
+LARGEST = {"displacement": 1.0}  # factor of the large parameters: a displacement may fold, others must not
+NUM_POINTS = 64
+
+
+@eqx.filter_jit
+def forward(flow, t, X):
+    return jax.vmap(flow.forward)(t, X)
+
+
+@eqx.filter_jit
+def seen(density, t, x):
+    """(X, log|det ∂X/∂x|, ρ, v) at (t, x), with their derivatives in z = (t, x)."""
+
+    def at(z):
+        X, log_det, v = density.flow.observe(z[0], z[1:])
+        return X, log_det, jnp.exp(density.base.log_prob(X) + log_det + density.log_mass), v
+
+    z = jnp.concatenate([t[:, None], x], axis=1)
+    return jax.lax.map(lambda z: (at(z), jax.jacfwd(at)(z)), z, batch_size=len(t))
+
+
+def laws(density, t, labels):
+    """How far each law is from being kept, at the places x of some labels."""
+    x, log_det = forward(density.flow, t, labels)
+    (X, back, rho, v), (X_z, _, rho_z, v_z) = seen(density, t, x)
+    again = forward(density.flow, t, X)[0]
+    largest = lambda a: np.max(np.abs(a))
+    divergence = np.trace(v_z[..., 1:], axis1=-2, axis2=-1)
+    continuity = rho_z[:, 0] + np.sum(v * rho_z[:, 1:], axis=1) + rho * divergence
+    return {
+        "round trip": largest(again - x),
+        "label": largest(X - labels) / largest(labels),
+        "log determinant": largest(back - np.linalg.slogdet(X_z[..., 1:])[1]),
+        "both directions": largest(log_det + back),
+        "velocity": largest(np.einsum("nij,nj->ni", X_z[..., 1:], v) + X_z[..., 0]) / largest(X_z[..., 0]),
+        "continuity": largest(continuity) / largest(rho_z[:, 0]),
+    }
+
+
+def enlarged(model, factor):
+    trained, rest = partition(model)
+    return eqx.combine(jax.tree.map(lambda leaf: factor * leaf, trained), rest)
+
+
+@cache
+def flow_of(name, dim):
+    return FLOWS[name](dim, jax.random.key(dim))
+
+
+def points(dim):
+    keys = jax.random.split(jax.random.key(7))
+    return jax.random.uniform(keys[0], (NUM_POINTS,)), jax.random.normal(keys[1], (NUM_POINTS, dim))
+
+
+@pytest.mark.parametrize("dim", [2, pytest.param(1, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", FLOWS)
+def test_laws_hold_to_rounding(name, dim):
+    t, labels = points(dim)
+    for factor in (1.0, LARGEST.get(name, 3.0)):
+        found = laws(TransportedDensity(enlarged(flow_of(name, dim), factor), log_mass=0.7), t, labels)
+        bounds = {"round trip": 1e-10, "label": 1e-9, "continuity": 1e-11 if "spline" in name else 1e-12}
+        for law, error in found.items():
+            assert error < bounds.get(law, 1e-10), (law, factor, float(error))
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize("name", FLOWS)
+def test_mass_is_kept(name, dim):
+    density = TransportedDensity(flow_of(name, dim), log_mass=math.log(2.5))
+    n = {1: 200_001 if "spline" in name else 4001, 2: 401 if "spline" in name else 201}[dim]
+    lower, upper = (-1.0, 2.0) if name in IN_A_BOX else (-9.0, 9.0)
+    axis = lower + (upper - lower) * (np.arange(n) + 0.5) / n
+    x = jnp.asarray(np.stack([a.ravel() for a in np.meshgrid(*[axis] * dim)], -1))
+    mass = jnp.sum(_densities(density, jnp.asarray(0.6), x)) * ((upper - lower) / n) ** dim
+    assert abs(float(mass) / 2.5 - 1) < (1e-5 if "spline" in name and dim == 2 else 1e-8)
+
+
+@eqx.filter_jit
+def _densities(density, t, x):
+    return jax.lax.map(lambda x: density.density(t, x), x, batch_size=16384)
+
+
+def moons(num, key):
+    """Samples of two arcs that turn with time, as (t, x)."""
+    t_key, arc_key, noise_key = jax.random.split(key, 3)
+    t, arc = jax.random.uniform(t_key, (num,)), math.pi * jax.random.uniform(arc_key, (num,))
+    angle = arc + math.pi * (jnp.arange(num) % 2) + t
+    x = 1.5 * jnp.stack([jnp.cos(angle), jnp.sin(angle)], -1) + 0.1 * jax.random.normal(noise_key, (num, 2))
+    return t, x
+
+
+@pytest.mark.parametrize("transformer", [None, SPLINE], ids=["affine", "spline"])
+def test_laws_hold_after_training(transformer):
+    """Maximum likelihood on samples, which carries a flow far from where it began."""
+    flow = coupling_flow([-4.0] * 2, [4.0] * 2, scale=2.0, transformer=transformer, **SMALL, key=jax.random.key(1))
+    density, (t, x) = TransportedDensity(flow), moons(256, jax.random.key(0))
+    objective = {"samples": Term(lambda model, s: -model.log_density(*s)[None], kind="loss")}
+    source = ArraySource({"samples": (t, x)})
+    result = fit(density, objective, source, optax.adam(3e-3), num_steps=150, key=jax.random.key(2))
+    assert result.history[-1]["loss"] < result.history[0]["loss"] - 0.3
+    found = laws(result.model, *points(2))
+    assert found["continuity"] < (1e-12 if transformer is None else 1e-11), found
+    assert max(error for law, error in found.items() if law != "label") < 1e-10, found
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize("tolerance", [1e-6, 1e-9])
+def test_continuous_flows_obey_the_laws_to_their_tolerance(dim, tolerance):
+    flow = OdeFlow(velocity_network(dim, jax.random.key(3)), tolerance)
+    found = laws(TransportedDensity(flow), *points(dim))
+    assert max(found.values()) < 10 * tolerance, found
+
+
+def test_hutchinsons_estimate_is_right_on_average():
+    field, (t, x) = velocity_network(3, jax.random.key(3)), points(3)
+    exact = forward(OdeFlow(field, num_steps=8), t[:4], x[:4])[1]
+    signs = jnp.asarray(np.array(np.meshgrid([-1.0, 1.0], [-1.0, 1.0], [-1.0, 1.0])).reshape(3, 8).T)
+    estimate = jax.vmap(lambda probe: forward(OdeFlow(field, num_steps=8, probe=Fixed(probe)), t[:4], x[:4])[1])
+    estimates = estimate(signs)
+    np.testing.assert_allclose(estimates.mean(axis=0), exact, atol=1e-12)  # over all signs it is the trace
+    assert np.std(estimates, axis=0).min() > 1e-4
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (40, 3), (2, 30)])
+def test_the_lipschitz_bound_is_certified_and_tight(shape):
+    weight = jax.random.normal(jax.random.key(0), shape)
+    for matrix in (weight, 1e3 * weight, jnp.outer(weight[:, 0], weight[0])):
+        exact = np.linalg.norm(matrix, 2)
+        assert exact <= spectral_bound(matrix) * (1 + 1e-12) and spectral_bound(matrix) < 1.03 * exact
