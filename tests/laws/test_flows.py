@@ -11,9 +11,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from lagrangian_ml.core import partition
+from lagrangian_ml import fit
+from lagrangian_ml.core import Fixed, Term, partition
+from lagrangian_ml.domains import ArraySource
 from lagrangian_ml.fields import MLP, SpaceTimeField
 from lagrangian_ml.flows import (
     ActNorm,
@@ -24,6 +27,7 @@ from lagrangian_ml.flows import (
     Inverted,
     LinearLU,
     LinearSVD,
+    OdeFlow,
     Planar,
     RationalQuadraticSpline,
     Residual,
@@ -33,6 +37,7 @@ from lagrangian_ml.flows import (
     TransportedDensity,
     coupling_flow,
     factored_flow,
+    spectral_bound,
 )
 
 SMALL = {"num_layers": 2, "width": 16}
@@ -59,10 +64,6 @@ def box_of(dim):
     return [-1.0] * dim, [2.0] * dim
 
 
-def wide(dim):
-    return [-9.0] * dim, [9.0] * dim
-
-
 FLOWS = {  # name: constructor (dim, key)
     "affine coupling": halves(partial(Coupling, width=16)),
     "spline coupling": halves(partial(Coupling, transformer=SPLINE, width=16)),
@@ -75,9 +76,7 @@ FLOWS = {  # name: constructor (dim, key)
     "planar": lambda dim, key: Planar(dim, key=key),
     "sylvester": lambda dim, key: Sylvester(dim, key=key),
     "to box": lambda dim, key: Chain((ActNorm(dim, key=key), ToBox(*box_of(dim)))),
-    "from box": lambda dim, key: Chain(
-        (ToBox(*box_of(dim)), ActNorm(dim, key=key), Inverted(ToBox([-9.0] * dim, [9.0] * dim, 5)))
-    ),
+    "from box": lambda dim, key: Chain((ActNorm(dim, key=key), ToBox(*box_of(dim), 2), Inverted(ToBox(*box_of(dim))))),
     "displacement": lambda dim, key: Displacement(velocity_network(dim, key)),
     "anchored": lambda dim, key: Anchored(halves(partial(Coupling, width=16))(dim, key), 0.4),
     "coupling flow": lambda dim, key: coupling_flow(*box_of(dim), **SMALL, key=key),
@@ -155,12 +154,22 @@ def test_laws_hold_to_rounding(name, dim):
 @pytest.mark.parametrize("name", FLOWS)
 def test_mass_is_kept(name, dim):
     density = TransportedDensity(flow_of(name, dim), log_mass=math.log(2.5))
-    n = {1: 200_001 if "spline" in name else 4001, 2: 401 if "spline" in name else 201}[dim]
-    lower, upper = (-1.0, 2.0) if name in IN_A_BOX else (-9.0, 9.0)
-    axis = lower + (upper - lower) * (np.arange(n) + 0.5) / n
+    axis, weights = quadrature(
+        name, {1: 100_001 if "spline" in name else 801, 2: 401 if "spline" in name else 101}[dim]
+    )
     x = jnp.asarray(np.stack([a.ravel() for a in np.meshgrid(*[axis] * dim)], -1))
-    mass = jnp.sum(_densities(density, jnp.asarray(0.6), x)) * ((upper - lower) / n) ** dim
+    products = np.prod(np.stack([a.ravel() for a in np.meshgrid(*[weights] * dim)]), axis=0)
+    mass = products @ _densities(density, jnp.asarray(0.6), x)
     assert abs(float(mass) / 2.5 - 1) < (1e-5 if "spline" in name and dim == 2 else 1e-8)
+
+
+def quadrature(name, n):
+    """Nodes and weights on the line, or on a box by the double-exponential rule, for densities steep at its walls."""
+    if name not in IN_A_BOX:
+        return np.linspace(-9, 9, n), np.full(n, 18 / (n - 1))
+    s = np.linspace(-3.2, 3.2, n)
+    u, slope = np.tanh(np.pi / 2 * np.sinh(s)), np.pi / 2 * np.cosh(s) / np.cosh(np.pi / 2 * np.sinh(s)) ** 2
+    return 0.5 + 1.5 * u, 1.5 * slope * (s[1] - s[0])
 
 
 @eqx.filter_jit
@@ -182,17 +191,19 @@ def test_laws_hold_after_training(transformer):
     """Maximum likelihood on samples, which carries a flow far from where it began."""
     flow = coupling_flow([-4.0] * 2, [4.0] * 2, scale=2.0, transformer=transformer, **SMALL, key=jax.random.key(1))
     density, (t, x) = TransportedDensity(flow), moons(256, jax.random.key(0))
-    objective = {"samples": Term(lambda model, s: -model.log_density(*s)[None], kind="loss")}
+    objective = {"samples": Term(lambda model, s: (model.log_mass - model.log_density(*s))[None], kind="loss")}
     source = ArraySource({"samples": (t, x)})
-    result = fit(density, objective, source, optax.adam(3e-3), num_steps=150, key=jax.random.key(2))
+    result = fit(density, objective, source, optax.adam(3e-3), num_steps=150, key=jax.random.key(2), log_every=1)
     assert result.history[-1]["loss"] < result.history[0]["loss"] - 0.3
     found = laws(result.model, *points(2))
     assert found["continuity"] < (1e-12 if transformer is None else 1e-11), found
     assert max(error for law, error in found.items() if law != "label") < 1e-10, found
 
 
-@pytest.mark.parametrize("dim", [1, 2])
-@pytest.mark.parametrize("tolerance", [1e-6, 1e-9])
+@pytest.mark.parametrize(
+    ("tolerance", "dim"),
+    [(1e-6, 2), *(pytest.param(*case, marks=pytest.mark.slow) for case in [(1e-6, 1), (1e-9, 1), (1e-9, 2)])],
+)
 def test_continuous_flows_obey_the_laws_to_their_tolerance(dim, tolerance):
     flow = OdeFlow(velocity_network(dim, jax.random.key(3)), tolerance)
     found = laws(TransportedDensity(flow), *points(dim))
