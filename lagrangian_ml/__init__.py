@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from . import domains as domains
     from . import equations as equations
     from . import fields as fields
+    from . import flows as flows
     from . import jets as jets
     from . import metrics as metrics
     from . import optimizers as optimizers
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from . import training as training
     from .core import Equation as Equation
     from .core import Fixed as Fixed
+    from .core import FlowMap as FlowMap
     from .core import Grid as Grid
     from .core import Point as Point
     from .core import Problem as Problem
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from .domains import Robin as Robin
     from .fields import MLP as MLP
     from .jets import point_jet as point_jet
+    from .methods.lflow import lflow as lflow
+    from .methods.lpinn import lpinn as lpinn
     from .methods.pinn import pinn as pinn
     from .metrics import relative_l2 as relative_l2
     from .optimizers import LevenbergMarquardt as LevenbergMarquardt
@@ -51,6 +55,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Equation": "core",
     "Fixed": "core",
+    "FlowMap": "core",
     "Grid": "core",
     "Point": "core",
     "Problem": "core",
@@ -66,6 +71,8 @@ _HOMES = {
     "Robin": "domains",
     "MLP": "fields",
     "point_jet": "jets",
+    "lflow": "methods.lflow",
+    "lpinn": "methods.lpinn",
     "pinn": "methods.pinn",
     "relative_l2": "metrics",
     "LevenbergMarquardt": "optimizers",
@@ -82,7 +89,19 @@ __all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 # Rooms that can be read as attributes too: `lagrangian_ml.equations.ColeHopf`.
-_ROOMS = ("domains", "equations", "fields", "jets", "metrics", "optimizers", "plots", "problems", "solvers", "training")
+_ROOMS = (
+    "domains",
+    "equations",
+    "fields",
+    "flows",
+    "jets",
+    "metrics",
+    "optimizers",
+    "plots",
+    "problems",
+    "solvers",
+    "training",
+)
 
 
 def __getattr__(name: str) -> Any:

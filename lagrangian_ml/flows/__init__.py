@@ -7,6 +7,7 @@ from .conditioners import TimeNetwork, TimePolynomial
 from .coupling import Affine, Coupling, Transformer
 from .density import Base, NormalMixture, StandardNormal, TransportedDensity
 from .displacement import Displacement
+from .exact import LinearFlow
 from .linear import ActNorm, LinearLU, LinearSVD
 from .lyapunov import LyapunovField, Ridges, carry, largest_stretch, lyapunov_exponents, ridges
 from .models import coupling_flow, factored_flow
@@ -24,6 +25,7 @@ __all__ = [
     "Coupling",
     "Displacement",
     "Inverted",
+    "LinearFlow",
     "LinearLU",
     "LinearSVD",
     "LyapunovField",

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..core import Field, FlowMap, Jet, ValueJet
+from ..linalg.small import small_inverse
 from .forward import Forward, forward_laplacian
 
 
@@ -30,7 +31,8 @@ class MovingJet(Jet):
         self.t, self.X, self._state, self._frame, self._slip = t, X, state, frame, slip
 
     def _place(self, t, X):
-        return self._frame.forward(t, X)[0]
+        # A map that states `place` spares the determinant, and its derivatives.
+        return getattr(self._frame, "place", lambda t, X: self._frame.forward(t, X)[0])(t, X)
 
     @cached_property
     def deformation_gradient(self) -> Float[Array, "d d"]:
@@ -42,7 +44,7 @@ class MovingJet(Jet):
         """The pass of (w, φ) along the gⱼ and t, and the number of components of w."""
         d = self.X.shape[0]
         z = jnp.concatenate([self.t[None], self.X])
-        directions = jnp.linalg.inv(self.deformation_gradient).T  # rows gⱼ
+        directions = small_inverse(self.deformation_gradient).T  # rows gⱼ
         space = jnp.concatenate([jnp.zeros((d, 1), z.dtype), directions], axis=1)
         time = jnp.zeros((1, d + 1), z.dtype).at[0, 0].set(1)
         both = lambda z: jnp.concatenate([self._state(z[0], z[1:]), self._place(z[0], z[1:])])
@@ -94,7 +96,7 @@ class MovingJet(Jet):
 
     def _derivative(self, function, axis):
         def along(X):
-            direction = jnp.linalg.inv(self._frame.deformation_gradient(self.t, X))[:, axis]
+            direction = small_inverse(self._frame.deformation_gradient(self.t, X))[:, axis]
             return jax.jvp(function, (X,), (direction,))[1]
 
         return along

@@ -1,6 +1,7 @@
 """Optimizers: `init(model) -> state` and `step(model, state, objective, batch) -> (model, state, info)`."""
 
+from .causal import Causal
 from .levenberg_marquardt import LevenbergMarquardt
 from .optax_adapter import from_optax
 
-__all__ = ["LevenbergMarquardt", "from_optax"]
+__all__ = ["Causal", "LevenbergMarquardt", "from_optax"]

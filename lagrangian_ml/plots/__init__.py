@@ -1,5 +1,8 @@
 """Figures for a paper, drawn without pyplot and its global state; the only room that imports matplotlib."""
 
+from .animation import animate
+from .density import density_figure, save_density_figures
+from .ftle import ftle_figure, save_ftle_figure
 from .history import history_figure
 from .run import png, save_run_figures
 from .samples import samples_figure
@@ -8,9 +11,14 @@ from .solution import solution_figure
 from .style import style
 
 __all__ = [
+    "animate",
+    "density_figure",
+    "ftle_figure",
     "history_figure",
     "png",
     "samples_figure",
+    "save_density_figures",
+    "save_ftle_figure",
     "save_run_figures",
     "slices_figure",
     "solution_figure",

@@ -66,6 +66,7 @@ def run_task(
     Writes metrics.jsonl, checkpoints/, STATUS, environment.json, figures/ (`task.figures`) and summary.json
     {**about, status, steps, num_parameters, seconds, errors}; `about` holds what only the caller knows, such as
     {"experiment": …, "seed": …}, and goes into environment.json and summary.json. Progress goes to stderr.
+    A task without terms has nothing to train: it is judged and shown at step 0.
     `history` and the seconds of `run` include the part before a resume. `config` is the text for config.yaml; it is
     taken away again where the very first step is refused by a ValueError, so that the directory stays free.
 
@@ -166,7 +167,9 @@ class Every:
 
 
 def _fit(task, optimizer, trainer, state, mesh, run, checkpoints, signals, history):
-    """The fit with its callbacks; the records are written, and added to `history`."""
+    """The fit with its callbacks; the records are written, and added to `history`. Without terms there are no steps."""
+    if not task.objective:
+        return fit(task.model, task.objective, task.source, optimizer, num_steps=0, key=state.key, state=state)
     before = history[-1]["seconds"] if history else 0.0
 
     def log(state, record):

@@ -38,6 +38,7 @@ EQUATIONS = {  # name: (constructor for d dimensions, the dimensions it is made 
     "kuramoto_sivashinsky": (lambda d: eqs.KuramotoSivashinsky(1.3, 0.8, 0.6), (1,)),
     "laplace": (lambda d: eqs.Poisson(), (2,)),
     "nonlinear_schroedinger": (lambda d: eqs.NonlinearSchroedinger(0.4, -0.9), (1, 2)),
+    "passive_transport": (lambda d: eqs.PassiveTransport(lambda t, x: jnp.stack([-x[1], x[0]]), 0.3), (2,)),
     "poisson": (lambda d: eqs.Poisson(poisson.sine_source(WAVES[:d])), (1, 2, 3)),
     "swift_hohenberg": (lambda d: eqs.SwiftHohenberg(0.7, 1.2, 0.5, 0.8), (1, 2)),
     "vector_burgers": (lambda d: eqs.VectorBurgers(0.1, d), (1, 2, 3)),

@@ -13,10 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import scipy.linalg
+import scipy.stats
 
 from lagrangian_ml import fit
 from lagrangian_ml.core import Fixed, Term, partition
 from lagrangian_ml.domains import ArraySource
+from lagrangian_ml.equations import Rotation, Swirl
 from lagrangian_ml.fields import MLP, SpaceTimeField
 from lagrangian_ml.flows import (
     ActNorm,
@@ -25,6 +28,7 @@ from lagrangian_ml.flows import (
     Coupling,
     Displacement,
     Inverted,
+    LinearFlow,
     LinearLU,
     LinearSVD,
     OdeFlow,
@@ -77,6 +81,7 @@ FLOWS = {  # name: constructor (dim, key)
     "sylvester": lambda dim, key: Sylvester(dim, key=key),
     "to box": lambda dim, key: Chain((ActNorm(dim, key=key), ToBox(*box_of(dim)))),
     "from box": lambda dim, key: Chain((ActNorm(dim, key=key), ToBox(*box_of(dim), 2), Inverted(ToBox(*box_of(dim))))),
+    "linear flow": lambda dim, key: LinearFlow(0.3 * jax.random.normal(key, (dim, dim)), jnp.arange(1.0, dim + 1)),
     "displacement": lambda dim, key: Displacement(velocity_network(dim, key)),
     "anchored": lambda dim, key: Anchored(halves(partial(Coupling, width=16))(dim, key), 0.4),
     "coupling flow": lambda dim, key: coupling_flow(*box_of(dim), **SMALL, key=key),
@@ -226,3 +231,69 @@ def test_the_lipschitz_bound_is_certified_and_tight(shape):
     for matrix in (weight, 1e3 * weight, jnp.outer(weight[:, 0], weight[0])):
         exact = np.linalg.norm(matrix, 2)
         assert exact <= spectral_bound(matrix) * (1 + 1e-12) and spectral_bound(matrix) < 1.03 * exact
+
+
+MATRIX, DRIFT = np.array([[0.2, -1.0], [0.5, -0.4]]), np.array([0.3, -0.1])
+
+
+def test_a_gaussian_under_a_linear_velocity():
+    t, x = jnp.asarray(0.8), points(2)[1]
+    density = TransportedDensity(LinearFlow(MATRIX, DRIFT), log_mass=math.log(3.0))
+    motion = scipy.linalg.expm(0.8 * MATRIX)
+    mean = (motion - np.eye(2)) @ np.linalg.solve(MATRIX, DRIFT)
+    exact = 3 * scipy.stats.multivariate_normal(mean, motion @ motion.T).pdf(x)
+    np.testing.assert_allclose(jax.vmap(partial(density.density, t))(x), exact, rtol=1e-12)
+    np.testing.assert_allclose(jax.vmap(partial(density.velocity, t))(x), np.asarray(x) @ MATRIX.T + DRIFT, atol=1e-12)
+
+
+def test_flows_of_velocity_fields_are_those_known():
+    t, x = points(2)
+    turned = forward(OdeFlow(Rotation(2.0)), t, x)[0]
+    np.testing.assert_allclose(turned, forward(LinearFlow([[0, -2.0], [2.0, 0]]), t, x)[0], atol=1e-9)
+    back, log_det = forward(OdeFlow(Swirl(1.5)), jnp.full(64, 1.5), jax.nn.sigmoid(x))  # the swirl turns back
+    np.testing.assert_allclose(back, jax.nn.sigmoid(x), atol=1e-8)
+    np.testing.assert_allclose(log_det, 0, atol=1e-12)  # free of divergence
+
+
+@pytest.mark.usefixtures("float32")
+@pytest.mark.parametrize("transformer", [None, SPLINE], ids=["affine", "spline"])
+def test_single_precision_holds_up_to_the_walls(transformer):
+    """Values and gradients are finite at the walls, and points come back to where they were."""
+    flow = coupling_flow([-4.0] * 2, [4.0] * 2, num_layers=1, scale=4.0, transformer=transformer, key=jax.random.key(0))
+    density = enlarged(TransportedDensity(flow), 2.0)
+    edges = jnp.asarray([-4.0, -4.0 + 1e-6, -3.999, 0.0, 3.9, 4.0])
+    x = jnp.stack([a.ravel() for a in jnp.meshgrid(edges, edges)], -1)
+
+    def total(model, x):
+        log_density, velocity = model.observe(jnp.asarray(0.7), x)
+        return log_density + jnp.sum(velocity)
+
+    values, slopes = eqx.filter_jit(jax.vmap(eqx.filter_value_and_grad(total), in_axes=(None, 0)))(density, x)
+    for leaf in [values, *jax.tree.leaves(eqx.filter(slopes, eqx.is_array))]:
+        assert leaf.dtype == jnp.float32 and bool(jnp.all(jnp.isfinite(leaf)))
+    again = eqx.filter_jit(jax.vmap(lambda t, x: flow.forward(t, flow.inverse(t, x)[0])[0]))
+    np.testing.assert_allclose(again(jnp.full(36, 0.7), x), x, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_ten_dimensions():
+    flow = coupling_flow([-1.0] * 10, [1.0] * 10, **SMALL, key=jax.random.key(0))
+    found = laws(TransportedDensity(flow), *points(10))
+    assert found["round trip"] < 1e-10 and found["continuity"] < 1e-12 and found["log determinant"] < 1e-10, found
+
+
+@pytest.mark.parametrize(
+    ("make", "culprit"),
+    [
+        (lambda: Coupling(2, (0, 1), key=jax.random.key(0)), "must be left to condition on"),
+        (lambda: Coupling(2, (2,), key=jax.random.key(0)), "0 … 1"),
+        (lambda: RationalQuadraticSpline(num_bins=1), "num_bins=1"),
+        (lambda: Residual(2, lipschitz=1.0, key=jax.random.key(0)), "lipschitz=1.0"),
+        (lambda: ToBox([0.0], [0.0]), "lower < upper"),
+        (lambda: LinearFlow([[1.0, 0.0]]), r"\(d, d\)"),
+        (lambda: Chain(()), "at least one"),
+    ],
+)
+def test_wrong_settings_are_refused(make, culprit):
+    with pytest.raises(ValueError, match=culprit):
+        make()

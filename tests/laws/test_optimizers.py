@@ -11,7 +11,7 @@ from lagrangian_ml.core import Term, loss
 from lagrangian_ml.domains import ArraySource
 from lagrangian_ml.fields import MLP
 from lagrangian_ml.linalg import DampedLeastSquares, symmetric_product
-from lagrangian_ml.optimizers import LevenbergMarquardt, from_optax
+from lagrangian_ml.optimizers import Causal, LevenbergMarquardt, from_optax
 from lagrangian_ml.training import DivergedError, fit
 
 OPTIMIZERS = {
@@ -19,6 +19,7 @@ OPTIMIZERS = {
     "lbfgs": lambda: from_optax(optax.lbfgs()),
     "levenberg_marquardt": LevenbergMarquardt,
     "levenberg_marquardt_batch": lambda: LevenbergMarquardt(space="batch"),
+    "causal": lambda: Causal(LevenbergMarquardt()),
 }
 LEAST_SQUARES = [name for name in OPTIMIZERS if name.startswith("levenberg")]
 

@@ -101,6 +101,18 @@ def test_a_second_run_in_a_directory_is_refused(tmp_path):
         start(tmp_path, 4, resume=True)
 
 
+def test_a_task_without_terms_is_judged_and_shown_without_a_step(tmp_path, capsys):
+    result = start(tmp_path, task=small_task({}), config="a: 1\n")
+    run = RunDirectory(tmp_path)
+    assert run.status() == ("finished", "") and int(result.state.step) == 0 and result.history == []
+    summary = run.read_json("summary.json")
+    assert (summary["status"], summary["steps"], set(summary["errors"])) == ("finished", 0, {"max"})
+    assert summary["seconds"]["run"] == 0 and (run.figures / "history.txt").is_file()
+    assert capsys.readouterr().err == ""  # no steps are announced
+    again = start(tmp_path, task=small_task({}), resume=True)
+    assert leaf_sums(again.state) == leaf_sums(result.state)
+
+
 def test_divergence_keeps_the_last_sound_state(tmp_path):
     objective = {"fit": Term(lambda model, x: model.a * jnp.where(model.a < 0.955, jnp.nan, 1.0), "loss")}
     diverging = small_task(objective)
