@@ -2,8 +2,8 @@
 
 The moving Gaussians of `lagrangian_ml.problems.moving_gaussians` in two or three dimensions (`--dim 3`), float32, one
 core. All contenders see the same observations with the same residuals and Adam, whose rate falls from `--rate` along a
-cosine to the end of the seconds; compilation and scores are apart. "factored" and "conditional" are `motion_flow`
-without and with time in every layer. The baselines are not tuned. `--seeds` counts those of the flows, baselines have
+cosine to the end of the seconds; compilation and scores are apart. "factored" and "conditional" are `flows.factored_flow`
+and `flows.coupling_flow`. The baselines are not tuned. `--seeds` counts those of the flows, baselines have
 `--baseline-seeds`; `--only` runs a part, and what is stored of the others is kept, step times too. Choices were made
 on `r2_validation`, never on the test part.
 """
@@ -24,8 +24,7 @@ from record import RESULTS, store
 from lagrangian_ml.core import Term, loss, partition
 from lagrangian_ml.domains import JoinedSource, collocation
 from lagrangian_ml.fields import MLP, soft_constraints
-from lagrangian_ml.flows import OdeFlow
-from lagrangian_ml.flows.motion import motion_flow
+from lagrangian_ml.flows import OdeFlow, coupling_flow, factored_flow
 from lagrangian_ml.methods import divergence_free, lflow
 from lagrangian_ml.methods.lflow import data_residual
 from lagrangian_ml.methods.pinn import PINN, strong_form
@@ -67,15 +66,13 @@ def cnf(lower, upper, *, key):
 
 
 def contenders(problem, source):
-    flow = lambda **options: (
-        lambda key: lflow(problem, partial(motion_flow, **options), source, velocity_scale=SCALE, key=key)
-    )
+    flow = lambda model: lambda key: lflow(problem, model, source, velocity_scale=SCALE, key=key)
     return {
-        "factored": flow(),
-        "conditional": flow(layer_degree=2),
+        "factored": flow(factored_flow),
+        "conditional": flow(coupling_flow),
         "PINN": lambda key: pinn(problem, source, key),
         "divergence-free": lambda key: divergence_free(problem, NETWORK, source, velocity_scale=SCALE, key=key),
-        "CNF": lambda key: lflow(problem, cnf, source, velocity_scale=SCALE, key=key),
+        "CNF": flow(cnf),
     }
 
 

@@ -8,7 +8,7 @@ from .coupling import Affine, Coupling, Transformer
 from .density import Base, NormalMixture, StandardNormal, TransportedDensity
 from .displacement import Displacement
 from .exact import LinearFlow
-from .linear import ActNorm, LinearLU, LinearSVD
+from .linear import ActNorm, LinearLU, LinearSVD, Shift
 from .lyapunov import LyapunovField, Ridges, carry, largest_stretch, lyapunov_exponents, ridges
 from .models import coupling_flow, factored_flow
 from .ode import OdeFlow
@@ -35,6 +35,7 @@ __all__ = [
     "RationalQuadraticSpline",
     "Residual",
     "Ridges",
+    "Shift",
     "StandardNormal",
     "Sylvester",
     "TimeNetwork",

@@ -15,20 +15,33 @@ REACH = 4.0  # of a coordinate, beyond which parameters hardly change
 
 
 class TimePolynomial(eqx.Module):
-    """p(t) = Σₖ cₖ tᵏ, k = 0 … degree; a constant for degree 0. Coefficients start small, `scale`."""
+    """p(t) = rate · Σₖ cₖ tᵏ, k = 0 … degree; a constant for degree 0. It starts small, of the size `scale`.
+
+    Coefficients are trained in units of `rate`: else an angle of several turns takes thousands of small steps.
+    """
 
     coefficients: Float[Array, "k m"]
+    rate: float = eqx.field(static=True)
 
-    def __init__(self, out_size: int, *, degree: int = 2, scale: float | int = 0.1, key: Key[Array, ""]):
-        if degree < 0 or out_size < 1:
-            raise ValueError(f"degree={degree} must be at least 0 and out_size={out_size} at least 1.")
-        self.coefficients = scale * jax.random.normal(key, (degree + 1, out_size))
+    def __init__(
+        self,
+        out_size: int,
+        *,
+        degree: int = 2,
+        scale: float | int = 0.1,
+        rate: float | int = 1.0,
+        key: Key[Array, ""],
+    ):
+        if degree < 0 or out_size < 1 or not rate > 0:
+            raise ValueError(f"degree={degree} must be at least 0, out_size={out_size} at least 1, rate={rate} > 0.")
+        self.coefficients = scale / rate * jax.random.normal(key, (degree + 1, out_size))
+        self.rate = float(rate)
 
     def __call__(self, t: Float[Array, ""]) -> Float[Array, " m"]:
         value = self.coefficients[-1]
         for coefficient in self.coefficients[-2::-1]:
             value = coefficient + t * value
-        return value
+        return self.rate * value
 
 
 class TimeNetwork(eqx.Module):

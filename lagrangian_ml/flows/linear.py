@@ -45,6 +45,21 @@ class ActNorm(FlowMap):
         return bounded(s, self.bound), b
 
 
+class Shift(FlowMap):
+    """x = X + b(t)"""
+
+    parameters: Callable[[Array], Array]
+
+    def __init__(self, dim: int, law: Law = TimePolynomial, *, key: Key[Array, ""]):
+        self.parameters = law(dim, key=key)
+
+    def forward(self, t, X):
+        return X + self.parameters(t), jnp.zeros((), X.dtype)
+
+    def inverse(self, t, x):
+        return x - self.parameters(t), jnp.zeros((), x.dtype)
+
+
 class LinearSVD(FlowMap):
     """x = U diag(exp s) Vᵀ X + b, all functions of time.
 

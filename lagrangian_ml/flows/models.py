@@ -1,11 +1,14 @@
-"""Whole maps from ℝᵈ to a box, ready to be fitted: the `model` of methods that learn flows.
+"""Whole maps from ℝᵈ to a box, ready to be fitted, φ(t) = box ∘ W(t) ∘ (X + c(t)) ∘ G: the `model` of methods.
 
-`coupling_flow` conditions every layer on time. `factored_flow` is φ(t) = box ∘ W(t) ∘ G: couplings G that do not know
-time shape the density, one linear map that depends on time moves it. The second learns faster and extrapolates in
-time; it can move a density by affine maps only (inside the box's map).
+G, of couplings and linear maps, shapes the density; a shift c and a linear map W move it. What moves is shifted before
+it is turned, so that the shift need not turn with it: then c, the angles and the logarithms of the stretches of W are
+smooth, and low powers of t carry them beyond the data, as a shift after W, c(t) turned by W, would not be.
+
+`coupling_flow` conditions every layer of G on time too. `factored_flow` has a G without time: it learns faster, but can
+move a density by affine maps only (inside the box's map).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -16,10 +19,9 @@ from .box import ToBox
 from .chain import Chain
 from .conditioners import TimePolynomial
 from .coupling import Coupling, Transformer
-from .linear import LinearSVD
+from .linear import LinearSVD, Shift
 
-CONSTANT = partial(TimePolynomial, degree=0)
-QUARTIC = partial(TimePolynomial, degree=4)
+RATE = 10.0  # of the motion: it may turn fast
 
 
 def coupling_flow(
@@ -28,21 +30,33 @@ def coupling_flow(
     *,
     num_layers: int = 8,
     width: int = 64,
-    depth: int = 1,
-    degree: int = 2,
-    scale: float | int = 1.0,
+    depth: int = 2,
+    degree: int = 4,
+    layer_degree: int = 2,
     transformer: Transformer | None = None,
     key: Key[Array, ""],
 ) -> FlowMap:
-    """Couplings, each followed by a linear map, all conditioned on powers of t up to `degree`; then the box."""
+    """A flow whose every layer is conditioned on time.
+
+    Args:
+        lower, upper: the corners of the box; its map has slope 1 at the centre, along the shortest side.
+        num_layers, width, depth: of G and its conditioners.
+        degree: powers of t in c and W.
+        layer_degree: powers of t on which every layer of G depends, 0 for none.
+        transformer: of the couplings, affine unless given.
+        key: draws the parameters.
+    """
     dim = len(lower)
-    keys = jax.random.split(key, (num_layers, 2))
+    keys = jax.random.split(key, (num_layers + 1, 2))
+    law = partial(TimePolynomial, degree=layer_degree)
     layers: list[FlowMap] = []
-    for i, (coupling_key, linear_key) in enumerate(keys):
-        layers.append(
-            Coupling(dim, active_axes(dim, i), transformer, width=width, depth=depth, degree=degree, key=coupling_key)
-        )
-        layers.append(LinearSVD(dim, partial(TimePolynomial, degree=degree), key=linear_key))
+    for i in range(num_layers):
+        options = {"width": width, "depth": depth, "degree": layer_degree}
+        layers.append(Coupling(dim, active_axes(dim, i), transformer, **options, key=keys[i, 0]))
+        layers.append(LinearSVD(dim, law, key=keys[i, 1]))
+    motion = partial(TimePolynomial, degree=degree, rate=RATE)
+    layers += [Shift(dim, motion, key=keys[-1, 0]), LinearSVD(dim, motion, key=keys[-1, 1])]
+    scale = 0.5 * min(b - a for a, b in zip(lower, upper, strict=True))
     return Chain((*layers, ToBox(lower, upper, scale)))
 
 
@@ -52,22 +66,14 @@ def factored_flow(
     *,
     num_layers: int = 8,
     width: int = 64,
-    depth: int = 1,
-    scale: float | int = 1.0,
+    depth: int = 2,
+    degree: int = 4,
     transformer: Transformer | None = None,
-    law: Callable[..., Callable] = QUARTIC,
     key: Key[Array, ""],
 ) -> FlowMap:
-    """Couplings and linear maps without time, then one linear map whose parameters are `law` of time; then the box."""
-    dim = len(lower)
-    *keys, last = jax.random.split(key, 2 * num_layers + 1)
-    layers: list[FlowMap] = []
-    for i in range(num_layers):
-        layers.append(
-            Coupling(dim, active_axes(dim, i), transformer, width=width, depth=depth, degree=0, key=keys[2 * i])
-        )
-        layers.append(LinearSVD(dim, CONSTANT, key=keys[2 * i + 1]))
-    return Chain((*layers, LinearSVD(dim, law, key=last), ToBox(lower, upper, scale)))
+    """A `coupling_flow` whose couplings do not know time: only the shift and the linear map after them do."""
+    options = {"num_layers": num_layers, "width": width, "depth": depth, "degree": degree, "transformer": transformer}
+    return coupling_flow(lower, upper, **options, layer_degree=0, key=key)
 
 
 def active_axes(dim: int, layer: int) -> tuple[int, ...]:

@@ -44,7 +44,7 @@ from lagrangian_ml.flows import (
     spectral_bound,
 )
 
-SMALL = {"num_layers": 2, "width": 16}
+SMALL = {"num_layers": 2, "width": 16, "depth": 1}
 SPLINE = RationalQuadraticSpline(num_bins=6)
 
 
@@ -194,7 +194,7 @@ def moons(num, key):
 @pytest.mark.parametrize("transformer", [None, SPLINE], ids=["affine", "spline"])
 def test_laws_hold_after_training(transformer):
     """Maximum likelihood on samples, which carries a flow far from where it began."""
-    flow = coupling_flow([-4.0] * 2, [4.0] * 2, scale=2.0, transformer=transformer, **SMALL, key=jax.random.key(1))
+    flow = coupling_flow([-4.0] * 2, [4.0] * 2, transformer=transformer, **SMALL, key=jax.random.key(1))
     density, (t, x) = TransportedDensity(flow), moons(256, jax.random.key(0))
     objective = {"samples": Term(lambda model, s: (model.log_mass - model.log_density(*s))[None], kind="loss")}
     source = ArraySource({"samples": (t, x)})
@@ -259,7 +259,7 @@ def test_flows_of_velocity_fields_are_those_known():
 @pytest.mark.parametrize("transformer", [None, SPLINE], ids=["affine", "spline"])
 def test_single_precision_holds_up_to_the_walls(transformer):
     """Values and gradients are finite at the walls, and points come back to where they were."""
-    flow = coupling_flow([-4.0] * 2, [4.0] * 2, num_layers=1, scale=4.0, transformer=transformer, key=jax.random.key(0))
+    flow = coupling_flow([-4.0] * 2, [4.0] * 2, num_layers=1, depth=1, transformer=transformer, key=jax.random.key(0))
     density = enlarged(TransportedDensity(flow), 2.0)
     edges = jnp.asarray([-4.0, -4.0 + 1e-6, -3.999, 0.0, 3.9, 4.0])
     x = jnp.stack([a.ravel() for a in jnp.meshgrid(edges, edges)], -1)

@@ -29,8 +29,8 @@ from lagrangian_ml.methods import divergence_free, lflow
 from lagrangian_ml.problems.fresh_observations import fresh_observations
 from lagrangian_ml.problems.moving_gaussians import Part, place, quadrant_observations, quadrant_scores
 
-SMALL = partial(factored_flow, num_layers=1, width=8)
-LINEAR = partial(factored_flow, num_layers=0, scale=4.0)
+SMALL = partial(factored_flow, num_layers=1, width=8, depth=1)
+LINEAR = partial(factored_flow, num_layers=0)
 KEY = jax.random.key(0)
 
 
