@@ -33,7 +33,7 @@ class Transformer(eqx.Module):
 class Affine(Transformer):
     """y = x·exp(s) + m, |s| ≤ `bound`."""
 
-    bound: float = eqx.field(static=True, default=1.0)
+    bound: float = eqx.field(static=True, default=2.0)
 
     @property
     def num_parameters(self) -> int:
