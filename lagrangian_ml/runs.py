@@ -103,6 +103,9 @@ def resume(path: str | Path, overrides: Sequence[str] = (), *, modules: Sequence
         print(f"{path} is finished: {saved} steps. Give trainer.num_steps=… to extend it.")
         return directory.path
     prepared = prepare(changed)
+    if directory.status()[0] == "finished" and not prepared.task.objective:
+        print(f"{path} is finished: there was nothing to train.")
+        return directory.path
     _header(changed, prepared, directory.path)
     _run(changed, prepared, directory.path, to_yaml(changed) if changed != config else None, resume=True)
     return directory.path

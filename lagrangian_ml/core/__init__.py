@@ -29,6 +29,7 @@ from .nouns import (
     evaluate_terms,
     loss,
     partition,
+    reweight,
 )
 from .rollout import rollout
 from .walls import RobinWall, ValueWall, as_walls
@@ -59,5 +60,6 @@ __all__ = [
     "evaluate_terms",
     "loss",
     "partition",
+    "reweight",
     "rollout",
 ]

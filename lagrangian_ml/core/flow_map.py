@@ -27,11 +27,18 @@ class FlowMap(eqx.Module):
     def inverse(self, t: Array, x: Float[Array, " d"]) -> tuple[Float[Array, " d"], Float[Array, ""]]:
         """(X, log|det ∂X/∂x|)"""
 
+    def place(self, t: Array, X: Float[Array, " d"]) -> Float[Array, " d"]:
+        """φ(t, X) alone; maps whose determinant costs more than a sum override it."""
+        return self.forward(t, X)[0]
+
+    def transition(self, start: Array, stop: Array, x: Float[Array, " d"]) -> Float[Array, " d"]:
+        """Where the particle that is at x at time `start` is at time `stop`, earlier or later."""
+        return self.place(stop, self.inverse(start, x)[0])
+
     def trace_back(self, t: Array, x: Float[Array, " d"]) -> tuple[Float[Array, " d"], Float[Array, ""], Push]:
         """(X, log|det ∂X/∂x|, push), where `push(V)` = ∂_tφ + ∂φ/∂X · V is the velocity at x of what has V at X."""
         X, log_det = self.inverse(t, x)
-        place = lambda t, X: self.forward(t, X)[0]
-        return X, log_det, lambda V: jax.jvp(place, (t, X), (jnp.ones_like(t), V))[1]
+        return X, log_det, lambda V: jax.jvp(self.place, (t, X), (jnp.ones_like(t), V))[1]
 
     def observe(
         self, t: Array, x: Float[Array, " d"]
@@ -46,4 +53,4 @@ class FlowMap(eqx.Module):
 
     def deformation_gradient(self, t: Array, X: Float[Array, " d"]) -> Float[Array, "d d"]:
         """F = ∂x/∂X."""
-        return jax.jacfwd(lambda X: self.forward(t, X)[0])(X)
+        return jax.jacfwd(lambda X: self.place(t, X))(X)

@@ -76,6 +76,14 @@ Objective = Mapping[str, Term]
 Batch = Mapping[str, Any]  # for every term its samples, a PyTree with leading axis n
 
 
+def reweight(objective: Objective, weights: Mapping[str, float]) -> Objective:
+    """The objective with other weights for some terms. ValueError for a term that it does not have, or a weight ≤ 0."""
+    for name, weight in weights.items():
+        if name not in objective or not weight > 0:
+            raise ValueError(f"weights.{name}={weight}: weights are > 0, for the terms {', '.join(objective)}.")
+    return {name: Term(term.fn, term.kind, weights.get(name, term.weight)) for name, term in objective.items()}
+
+
 def evaluate_terms(objective: Objective, model: Any, batch: Batch) -> dict[str, Float[Array, "n k"]]:
     """The residuals of every term on its samples."""
     return {name: jax.vmap(partial(term.fn, model))(batch[name]) for name, term in objective.items()}

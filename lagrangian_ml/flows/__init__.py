@@ -9,7 +9,7 @@ from .density import Base, NormalMixture, StandardNormal, TransportedDensity
 from .displacement import Displacement
 from .exact import LinearFlow
 from .linear import ActNorm, LinearLU, LinearSVD, Shift
-from .lyapunov import LyapunovField, Ridges, carry, largest_stretch, lyapunov_exponents, ridges
+from .lyapunov import LyapunovField, Ridges, largest_stretch, lyapunov_exponents, ridges
 from .models import coupling_flow, factored_flow
 from .ode import OdeFlow
 from .planar import Planar, Sylvester
@@ -43,7 +43,6 @@ __all__ = [
     "ToBox",
     "Transformer",
     "TransportedDensity",
-    "carry",
     "check_invertible",
     "check_observations",
     "coupling_flow",

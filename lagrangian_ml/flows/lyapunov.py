@@ -8,7 +8,6 @@ Through the flow of a velocity field equal steps are several times cheaper than 
 particle of a batch sets the number of steps.
 """
 
-import dataclasses
 from typing import NamedTuple
 
 import equinox as eqx
@@ -19,17 +18,6 @@ from jaxtyping import Array, Bool, Float
 from ..core import FlowMap, Grid, Point
 from ..jets import StencilJet
 from ..metrics import evaluate_field
-from .ode import OdeFlow
-
-
-def carry(flow: FlowMap, start: Array, duration: Array, x: Float[Array, " d"]) -> Float[Array, " d"]:
-    """Where the particle that is at x at time `start` is after `duration`; a negative one follows it back.
-
-    The flow of a velocity field is integrated from there on; other maps go through their labels.
-    """
-    if isinstance(flow, OdeFlow):
-        return dataclasses.replace(flow, field=lambda t, x: flow.field(start + t, x)).forward(duration, x)[0]
-    return flow.forward(start + duration, flow.inverse(start, x)[0])[0]
 
 
 class LyapunovField(eqx.Module):
@@ -45,7 +33,7 @@ class LyapunovField(eqx.Module):
 
     def __call__(self, t: Array, x: Float[Array, " d"]) -> Float[Array, "1"]:
         duration = self.duration.astype(x.dtype)
-        gradient = jax.jacfwd(lambda x: carry(self.flow, t, duration, x))(x)
+        gradient = jax.jacfwd(lambda x: self.flow.transition(t, t + duration, x))(x)
         return (jnp.log(largest_stretch(gradient)) / jnp.abs(duration))[None]
 
 

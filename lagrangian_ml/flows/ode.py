@@ -41,6 +41,9 @@ class OdeFlow(FlowMap):
     def forward(self, t, X):
         return self._solve(jnp.zeros_like(t), t, X)
 
+    def transition(self, start, stop, x):
+        return self._solve(start, stop, x)[0]
+
     def inverse(self, t, x):
         return self._solve(t, jnp.zeros_like(t), x)
 

@@ -66,7 +66,8 @@ class Sylvester(FlowMap):
 
     def inverse(self, t, x):
         Q, R, S, b = self._matrices(t)
-        y, z, bumps = Q.T @ x, [None] * self.dim, [None] * self.dim
+        y = Q.T @ x
+        z, bumps = [x[0]] * self.dim, [x[0]] * self.dim
         for i in reversed(range(self.dim)):  # the last row stands alone, the others follow
             tail = range(i + 1, self.dim)
             offset = b[i] + sum(S[i, j] * z[j] for j in tail)

@@ -30,10 +30,6 @@ class MovingJet(Jet):
     def __init__(self, state: Field, frame: FlowMap, t: Float[Array, ""], X: Float[Array, " d"], *, slip: bool = True):
         self.t, self.X, self._state, self._frame, self._slip = t, X, state, frame, slip
 
-    def _place(self, t, X):
-        # A map that states `place` spares the determinant, and its derivatives.
-        return getattr(self._frame, "place", lambda t, X: self._frame.forward(t, X)[0])(t, X)
-
     @cached_property
     def deformation_gradient(self) -> Float[Array, "d d"]:
         """F = ∂x/∂X."""
@@ -47,14 +43,14 @@ class MovingJet(Jet):
         directions = small_inverse(self.deformation_gradient).T  # rows gⱼ
         space = jnp.concatenate([jnp.zeros((d, 1), z.dtype), directions], axis=1)
         time = jnp.zeros((1, d + 1), z.dtype).at[0, 0].set(1)
-        both = lambda z: jnp.concatenate([self._state(z[0], z[1:]), self._place(z[0], z[1:])])
+        both = lambda z: jnp.concatenate([self._state(z[0], z[1:]), self._frame.place(z[0], z[1:])])
         found = forward_laplacian(both, z, space=space, first=time)
         return found, found.value.shape[0] - d
 
     @cached_property
     def _along(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         """(w, φ) and their rates of change along the particle."""
-        both = lambda t: (self._state(t, self.X), self._place(t, self.X))
+        both = lambda t: (self._state(t, self.X), self._frame.place(t, self.X))
         return jax.jvp(both, (self.t,), (jnp.ones_like(self.t),))
 
     @property
@@ -110,5 +106,5 @@ class MovingJet(Jet):
 
     def of(self, law):
         """By composition: the jet of law(value, x, t) along the same particles."""
-        state = lambda t, X: law(ValueJet(self._state(t, X), self._place(t, X), t))
+        state = lambda t, X: law(ValueJet(self._state(t, X), self._frame.place(t, X), t))
         return MovingJet(state, self._frame, self.t, self.X, slip=self._slip)

@@ -6,7 +6,6 @@ has the same exponents by `LyapunovField(flow, duration)`.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import equinox as eqx
 import jax
@@ -16,7 +15,7 @@ from jaxtyping import Array, Float, Key
 
 from ..core import FlowMap, Grid, Problem, Source
 from ..domains import ArraySource, collocation
-from ..flows import LyapunovField, OdeFlow, carry, largest_stretch, lyapunov_exponents, ridges
+from ..flows import LyapunovField, OdeFlow, largest_stretch, lyapunov_exponents, ridges
 from ..training import Task
 
 _SPACING = 1e-6  # of the finite differences, in units of the domain's shortest side …
@@ -100,7 +99,7 @@ def _by_differences(flow, duration, x, t, spacing):
     def exponent(x):
         weights = {1: 8 / 12, -1: -8 / 12, 2: -1 / 12, -2: 1 / 12}
         steps = jnp.asarray(list(weights), x.dtype)[:, None, None] * spacing * jnp.eye(x.size, dtype=x.dtype)[None]
-        places = jax.vmap(jax.vmap(lambda step: carry(flow, t, duration, x + step)))(steps)
+        places = jax.vmap(jax.vmap(lambda step: flow.transition(t, t + duration, x + step)))(steps)
         gradient = jnp.einsum("k,kji->ij", jnp.asarray(list(weights.values()), x.dtype), places) / spacing
         return jnp.log(largest_stretch(gradient)) / jnp.abs(duration)
 
@@ -159,6 +158,6 @@ def _tracers(flow, forward, grid, times, num):
     # A spiral of golden angles fills the disc evenly.
     radius, angle = 0.1 * min(grid.lengths) * jnp.sqrt((k + 0.5) / num), k * jnp.pi * (3 - 5**0.5)
     x = center[None] + radius[:, None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)
-    at = jax.vmap(partial(carry, flow), (None, None, 0))
-    place = eqx.filter_jit(lambda t: at(jnp.asarray(times[0]), t - times[0], x))
+    at = jax.vmap(flow.transition, (None, None, 0))
+    place = eqx.filter_jit(lambda t: at(jnp.asarray(times[0]), t, x))
     return np.stack([np.asarray(place(jnp.asarray(t))) for t in times])

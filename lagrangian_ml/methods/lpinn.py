@@ -23,14 +23,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ..core import Equation, Field, Fixed, FlowMap, Objective, Point, Problem, Source, Term
+from ..core import Equation, Field, Fixed, FlowMap, Objective, Point, Problem, Source, Term, reweight
 from ..domains import BoundaryPoint, Constant, Dirichlet, Periodic, boundary_residual, collocation
 from ..fields import MLP, hard_constraints
 from ..flows.characteristics import Wrap, displacement, evolving_box, periodic_axes
 from ..jets import MovingJet
 from ..metrics import blank_samples, errors, evaluate_field, reference_samples
 from ..training import Task
-from .pinn import _weighted
 
 
 class Particle(NamedTuple):
@@ -145,7 +144,7 @@ def lpinn(
     truth = cache(lambda: reference_samples(problem))
     return Task(
         model=LPINN(field, frame, Fixed(problem.equation), wrap, slip),
-        objective=_weighted(moving_form(problem, satisfied), weights or {}),
+        objective=reweight(moving_form(problem, satisfied), weights or {}),
         source=OnSamePoints(source(problem)),
         field=lambda model: model,
         errors=lambda model: _errors(model, truth()),

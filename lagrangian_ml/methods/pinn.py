@@ -15,7 +15,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ..core import Equation, Field, Fixed, Objective, Point, Problem, Samples, Source, Term
+from ..core import Equation, Field, Fixed, Objective, Point, Problem, Samples, Source, Term, reweight
 from ..domains import ArraySource, JoinedSource, boundary_residual, collocation
 from ..fields import MLP, hard_constraints
 from ..jets import PointJet, point_jet
@@ -97,7 +97,7 @@ def pinn(
     learned = _first_guesses(problem.equation, trainable or {})
     satisfied = getattr(field, "satisfies", frozenset())
     data = observations(problem) if callable(observations) else observations
-    objective = _weighted(strong_form(problem, satisfied, data=data is not None), weights or {})
+    objective = reweight(strong_form(problem, satisfied, data=data is not None), weights or {})
     points = source(problem)
     if data is not None:
         points = JoinedSource((points, ArraySource({"data": data})))
@@ -124,13 +124,6 @@ def _first_guesses(equation, trainable):
                 f"{type(equation).__name__} that is one: {', '.join(known) or 'it has none'}."
             )
     return {name: jnp.asarray(guess, float) for name, guess in trainable.items()}
-
-
-def _weighted(objective, weights):
-    for name, weight in weights.items():
-        if name not in objective or not weight > 0:
-            raise ValueError(f"weights.{name}={weight}: weights are > 0, for the terms {', '.join(objective)}.")
-    return {name: Term(term.fn, term.kind, weights.get(name, 1.0)) for name, term in objective.items()}
 
 
 def _errors(model, truth, stated):

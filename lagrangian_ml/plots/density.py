@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..core import Samples
 from .animation import animate
-from .run import _save, save_run_figures
+from .run import save_figure, save_run_figures
 from .style import INK, PREDICTION, WIDTH, new_figure, styled, value_scale
 
 NUM_TIMES = 5
@@ -88,7 +88,7 @@ def save_density_figures(
     figure = density_figure(samples, prediction, title=title)
     if figure is None:
         return paths
-    paths += _save(figure, Path(directory) / "density", f"{title}: density")
+    paths += save_figure(figure, Path(directory) / "density", f"{title}: density")
     truth, found = (_planes(samples, u) for u in (samples.u, prediction))
     known = None if np.isnan(truth).all() else truth
     moving = {"values": found, "truth": known, "axes": _axes(samples), "label": "ρ", "title": title}

@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from ..core import FlowMap, Samples
-from .run import _save
+from .run import save_figure
 from .style import INK, new_figure, styled, value_scale
 from .views import plane
 
@@ -43,7 +43,8 @@ def save_characteristics(
 ) -> list[Path]:
     """Writes the figure as characteristics.png and .pdf; returns the paths, none if there is no figure."""
     figure = characteristics_figure(samples, prediction, flow, title=title)
-    return [] if figure is None else _save(figure, Path(directory) / "characteristics", f"{title}: characteristics")
+    stem = Path(directory) / "characteristics"
+    return [] if figure is None else save_figure(figure, stem, f"{title}: characteristics")
 
 
 def _labels(dim):

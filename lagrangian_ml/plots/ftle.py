@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from .run import _save
+from .run import save_figure
 from .style import ERROR, INK, new_figure, styled
 
 _KINDS = {True: "forward, ridges repel", False: "backward, ridges attract"}
@@ -47,4 +47,4 @@ def save_ftle_figure(
     title: str = "",
 ) -> list[Path]:
     """`ftle_figure` as .png and .pdf; returns the paths."""
-    return _save(ftle_figure(fields, axes, start, title=title), Path(stem), f"{title}: ftle")
+    return save_figure(ftle_figure(fields, axes, start, title=title), Path(stem), f"{title}: ftle")

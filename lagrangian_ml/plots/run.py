@@ -38,12 +38,13 @@ def save_run_figures(
     paths = []
     for name, figure in figures.items():
         if figure is not None:
-            paths += _save(figure, directory / name, f"{title}: {name}")
+            paths += save_figure(figure, directory / name, f"{title}: {name}")
     return paths
 
 
 @styled
-def _save(figure, stem, title):
+def save_figure(figure: Figure, stem: Path, title: str) -> list[Path]:
+    """The figure as `stem`.png and .pdf, whose bytes depend on the figure alone; returns the paths."""
     paths = []
     for suffix, entries in _METADATA.items():
         paths.append(stem.with_suffix(suffix))

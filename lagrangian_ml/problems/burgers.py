@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from ..core import Problem
 from ..domains import Box, Dirichlet
 from ..equations import Burgers, ColeHopf
+from ..equations.coefficients import Scalar
 
 
 def burgers(equation: Burgers | None = None, *, horizon: float = 1.0) -> Problem:
@@ -22,11 +23,11 @@ def burgers(equation: Burgers | None = None, *, horizon: float = 1.0) -> Problem
         initial=lambda x: -jnp.sin(jnp.pi * x),
         boundary=(Dirichlet(domain.boundary),),
         horizon=horizon,
-        reference=ColeHopf(equation.viscosity, num_nodes=_num_nodes(equation.viscosity, horizon)),
+        reference=ColeHopf(equation.viscosity, num_nodes=num_nodes_for(equation.viscosity, horizon)),
     )
 
 
-def _num_nodes(viscosity, horizon):
+def num_nodes_for(viscosity: Scalar, horizon: float | int) -> int:
     """See `ColeHopf`: the quadrature must reach where u came from, 0.5·√(horizon/ν) + 6 ≤ √(2·600)."""
     if not 0 < horizon < math.inf:
         raise ValueError(f"horizon={horizon} is not allowed: give a time > 0.")

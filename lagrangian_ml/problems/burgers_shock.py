@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from ..core import Field, Problem
 from ..domains import Box, Periodic
 from ..equations import Burgers, ColeHopf
-from .burgers import _num_nodes
+from .burgers import num_nodes_for
 
 
 class Boosted(eqx.Module):
@@ -33,7 +33,7 @@ def _minus_cosine(x):
 def burgers_shock(equation: Burgers | None = None, *, offset: float | int = 10.0, horizon: float = 1.0) -> Problem:
     """u_t + u u_x = ν u_xx, u(0, x) = sin x + `offset`; ν = 0.01 unless another equation is given."""
     equation = Burgers(0.01) if equation is None else equation
-    solution = ColeHopf(equation.viscosity, _minus_cosine, _num_nodes(equation.viscosity, horizon))
+    solution = ColeHopf(equation.viscosity, _minus_cosine, num_nodes_for(equation.viscosity, horizon))
     return Problem(
         equation=equation,
         domain=Box([0.0], [2 * math.pi]),

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from ..core import Batch, Field, Fixed, Objective, Point, Problem, Samples
+from ..core import Batch, Fixed, Objective, Point, Problem, Samples
 from ..domains import unit_points
 
 
@@ -77,7 +77,7 @@ class FreshObservations(eqx.Module):
         return jax.tree.map(lambda a: a[kept], samples)
 
 
-def exact_field(problem: Problem) -> Field:
+def exact_field(problem: Problem) -> Any:
     """The problem's exact solution. ValueError if it has none."""
     field: Any = problem.reference
     if not callable(field):
