@@ -459,6 +459,14 @@ def test_objects_become_nodes_only_if_their_arguments_can_be_read_back():
 PRESETS = sorted(options("experiment", (builtin_folder(),)))
 
 
+@pytest.fixture
+def restored_precision():
+    """A run sets its own precision."""
+    yield
+    jax.config.update("jax_enable_x64", True)
+
+
+@pytest.mark.usefixtures("restored_precision")
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_builds_and_its_first_step_traces(preset):
     from lagrangian_ml.runs import prepare
