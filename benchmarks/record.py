@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("jax", "jaxlib", "equinox", "numpy", "optax", "folx", "exponax", "scipy", "lagrangian-ml")
+PACKAGES = ("jax", "jaxlib", "equinox", "numpy", "optax", "folx", "exponax", "flowjax", "scipy", "lagrangian-ml")
 
 
 def store(name: str, results: dict) -> Path:

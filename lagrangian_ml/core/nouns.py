@@ -77,11 +77,15 @@ Batch = Mapping[str, Any]  # for every term its samples, a PyTree with leading a
 
 
 def reweight(objective: Objective, weights: Mapping[str, float]) -> Objective:
-    """The objective with other weights for some terms. ValueError for a term that it does not have, or a weight ≤ 0."""
+    """The objective with other weights for some terms, without those of weight 0.
+
+    ValueError for a term that it does not have, or a weight < 0.
+    """
     for name, weight in weights.items():
-        if name not in objective or not weight > 0:
-            raise ValueError(f"weights.{name}={weight}: weights are > 0, for the terms {', '.join(objective)}.")
-    return {name: Term(term.fn, term.kind, weights.get(name, term.weight)) for name, term in objective.items()}
+        if name not in objective or not weight >= 0:
+            raise ValueError(f"weights.{name}={weight}: weights are ≥ 0, for the terms {', '.join(objective)}.")
+    terms = {name: Term(term.fn, term.kind, weights.get(name, term.weight)) for name, term in objective.items()}
+    return {name: term for name, term in terms.items() if term.weight > 0}
 
 
 def evaluate_terms(objective: Objective, model: Any, batch: Batch) -> dict[str, Float[Array, "n k"]]:

@@ -2,7 +2,8 @@
 
 from .box import ToBox
 from .chain import Anchored, Chain, Inverted
-from .checks import check_invertible, check_observations
+from .characteristics import displacement, monotone
+from .checks import check_invertible, check_observations, check_places
 from .conditioners import TimeNetwork, TimePolynomial
 from .coupling import Affine, Coupling, Transformer
 from .density import Base, NormalMixture, StandardNormal, TransportedDensity
@@ -11,10 +12,12 @@ from .exact import LinearFlow
 from .linear import ActNorm, LinearLU, LinearSVD, Shift
 from .lyapunov import LyapunovField, Ridges, largest_stretch, lyapunov_exponents, ridges
 from .models import coupling_flow, factored_flow
+from .monotone import MonotoneFourier
 from .ode import OdeFlow
 from .planar import Planar, Sylvester
 from .residual import Residual, spectral_bound
 from .spline import RationalQuadraticSpline
+from .windows import Windowed, windowed
 
 __all__ = [
     "ActNorm",
@@ -29,6 +32,7 @@ __all__ = [
     "LinearLU",
     "LinearSVD",
     "LyapunovField",
+    "MonotoneFourier",
     "NormalMixture",
     "OdeFlow",
     "Planar",
@@ -43,12 +47,17 @@ __all__ = [
     "ToBox",
     "Transformer",
     "TransportedDensity",
+    "Windowed",
     "check_invertible",
     "check_observations",
+    "check_places",
     "coupling_flow",
+    "displacement",
     "factored_flow",
     "largest_stretch",
     "lyapunov_exponents",
+    "monotone",
     "ridges",
     "spectral_bound",
+    "windowed",
 ]

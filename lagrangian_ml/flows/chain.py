@@ -27,6 +27,11 @@ class Chain(FlowMap):
             total = total + log_det
         return X, total
 
+    def place(self, t, X):
+        for flow in self.maps:
+            X = flow.place(t, X)
+        return X
+
     def inverse(self, t, x):
         total = jnp.zeros((), x.dtype)
         for flow in reversed(self.maps):

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Key
 
 from ..core import Field, Problem
 from ..domains import Box, BoxFaces, Periodic
-from ..fields import MLP, Chain, PeriodicEmbedding, Rescale, SpaceTimeField
+from ..fields import MLP, Chain, Rescale, SpaceTimeField
 from ..jets import point_jet
 from .displacement import Displacement
 from .monotone import MonotoneFourier
@@ -35,6 +35,23 @@ class Wrap(eqx.Module):
         return X - jnp.asarray([axis in self.axes for axis in range(self.box.dim)], X.dtype) * turns * lengths
 
 
+class Harmonics(eqx.Module):
+    """Of inputs (t, X) in [−1, 1]: t, X on axes with `walls`, and sines and cosines of period 2 of all X."""
+
+    walls: tuple[int, ...] = eqx.field(static=True)
+    dim: int = eqx.field(static=True)
+    num_harmonics: int = eqx.field(static=True)
+
+    @property
+    def out_size(self) -> int:
+        return 1 + len(self.walls) + 2 * self.num_harmonics * self.dim
+
+    def __call__(self, z: Float[Array, " m"]) -> Float[Array, " k"]:
+        phases = jnp.pi * jnp.outer(jnp.arange(1, self.num_harmonics + 1).astype(z.dtype), z[1:]).reshape(-1)
+        kept = [z[1 + axis : 2 + axis] for axis in self.walls]
+        return jnp.concatenate([z[:1], *kept, jnp.sin(phases), jnp.cos(phases)])
+
+
 class WallDistance(eqx.Module):
     """For every axis of a box the distance to its faces if it has walls, else 1: what points across a wall vanishes."""
 
@@ -50,22 +67,28 @@ class WallDistance(eqx.Module):
 
 
 def displacement(
-    problem: Problem, model: Callable[..., Any] = MLP, *, num_harmonics: int = 1, key: Key[Array, ""]
+    problem: Problem,
+    model: Callable[..., Any] = MLP,
+    *,
+    num_harmonics: int = 1,
+    start: float | int = START,
+    key: Key[Array, ""],
 ) -> Displacement:
-    """x = X + t V D(X) N(t, X): periodic where the problem is, tangential at walls; V is 1 % of the initial speed.
+    """x = X + t V D(X) N(t, X): periodic where the problem is, tangential at walls; V is `start` times the speed.
 
     Args:
         problem: gives the domain, its periodic axes and the speed.
         model: the network's constructor `(in_size, out_size, *, key)`.
-        num_harmonics: sines and cosines for each periodic axis.
+        num_harmonics: sines and cosines for each axis; one with walls enters also by itself.
+        start: the share of the initial speed. A state that is not differentiated along the map allows 1.
         key: draws the network's parameters.
     """
     (box, _, horizon), periodic = evolving_box(problem), periodic_axes(problem)
-    embedding = PeriodicEmbedding(box.dim + 1, {1 + axis: 2.0 for axis in periodic}, num_harmonics)
+    walls = tuple(axis for axis in range(box.dim) if axis not in periodic)
+    embedding = Harmonics(walls, box.dim, num_harmonics)
     rescale = Rescale((0.0, *box.lower), (horizon, *box.upper))
     network = SpaceTimeField(Chain((rescale, embedding, model(embedding.out_size, box.dim, key=key))))
-    walls = tuple(axis for axis in range(box.dim) if axis not in periodic)
-    return Displacement(network, WallDistance(box, walls) if walls else None, START * initial_speed(problem))
+    return Displacement(network, WallDistance(box, walls) if walls else None, start * initial_speed(problem))
 
 
 def monotone(
@@ -87,16 +110,17 @@ def monotone(
 
 
 def initial_speed(problem: Problem) -> float:
-    """The largest speed of the transport at t = 0, on sampled points.
+    """The largest speed at which the initial value is carried, on sampled points and times of the horizon.
 
     Raises ValueError for an equation without a transport velocity, and if walls are crossed: the characteristics of
     the problem do not stay in its domain then.
     """
-    domain, initial, _ = evolving_box(problem)
+    domain, initial, horizon = evolving_box(problem)
     equation = problem.equation
 
-    def velocity(x):
-        jet = point_jet(lambda t, x: initial(x), x, jnp.zeros((), x.dtype))
+    @jax.vmap
+    def velocity(part, x):
+        jet = point_jet(lambda t, x: initial(x), x, horizon * part)
         found = equation.transport_velocity(jet)
         if found is None:
             raise ValueError(
@@ -106,11 +130,12 @@ def initial_speed(problem: Problem) -> float:
         return found
 
     periodic, key = periodic_axes(problem), jax.random.key(0)
-    speed = jnp.max(jnp.linalg.norm(jax.vmap(velocity)(domain.sample(256, key=key, law="sobol")), axis=1))
+    points = domain.sample(256, key=key, law="sobol")
+    speed = jnp.max(jnp.linalg.norm(velocity(jnp.linspace(0.0, 1.0, 256), points), axis=1))
     for axis in range(domain.dim):
         for side in ("lower", "upper") if axis not in periodic else ():
             x, normal = domain.face(axis, side).sample(64, key=key)
-            across = jnp.max(jnp.abs(jnp.sum(jax.vmap(velocity)(x) * normal, axis=1)))
+            across = jnp.max(jnp.abs(jnp.sum(velocity(jnp.linspace(0.0, 1.0, 64), x) * normal, axis=1)))
             if across > 1e-6 * (1 + speed):
                 raise ValueError(
                     f"the velocity crosses the {side} face of axis {axis} with the speed {float(across):.3g}: "

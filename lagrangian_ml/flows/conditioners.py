@@ -1,7 +1,7 @@
 """What the parameters of a layer depend on: time alone, or time and some of the coordinates.
 
 Low powers of t are the features of time, because they can be trusted a little beyond the data, where networks and
-harmonics cannot. A coordinate enters a network squashed, 4 tanh(x/4): far away the parameters are constant.
+harmonics cannot. A coordinate enters a network `bounded` by 4: far away the parameters are constant.
 """
 
 import equinox as eqx
@@ -78,13 +78,8 @@ class Conditioner(eqx.Module):
         self.network = small_last_layer(MLP(inputs, out_size, width=width, depth=depth, key=key))
 
     def __call__(self, t: Float[Array, ""], passive: Float[Array, " a"]) -> Float[Array, " m"]:
-        inputs = jnp.concatenate([squash(passive), powers(t, self.degree)])
+        inputs = jnp.concatenate([bounded(passive, REACH), powers(t, self.degree)])
         return self.network(inputs if inputs.size else jnp.ones(1, passive.dtype))
-
-
-def squash(x: Float[Array, " d"]) -> Float[Array, " d"]:
-    """4 tanh(x/4)"""
-    return REACH * jnp.tanh(x / REACH)
 
 
 def powers(t: Float[Array, ""], degree: int) -> Float[Array, " k"]:
@@ -93,8 +88,8 @@ def powers(t: Float[Array, ""], degree: int) -> Float[Array, " k"]:
 
 
 def bounded(p: Float[Array, "..."], bound: float) -> Float[Array, "..."]:
-    """p near zero, never beyond ±bound."""
-    return bound * jnp.tanh(p / bound)
+    """p/√(1 + (p/bound)²): p near zero, never beyond ±bound; cheaper than tanh."""
+    return p / jnp.sqrt(1 + (p / bound) ** 2)
 
 
 def small_last_layer(network: MLP, factor: float = 0.1) -> MLP:

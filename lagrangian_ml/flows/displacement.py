@@ -37,9 +37,6 @@ class Displacement(FlowMap):
         X = newton_root(lambda X: self.place(t, X) - x, guess)
         return X, -log_abs_det(self.deformation_gradient(t, X))
 
-    def deformation_gradient(self, t, X):
-        return jax.jacfwd(lambda X: self.place(t, X))(X)
-
     def _follow(self, t: Array, x: Float[Array, " d"]) -> Float[Array, " d"]:
         """The label at the fixed place x, Ẋ = −F⁻¹ ∂_tφ(t, X) from X = x, by steps of the midpoint rule."""
         step = t / self.num_steps

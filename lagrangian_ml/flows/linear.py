@@ -8,6 +8,7 @@
 Every |s| is bounded.
 """
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -141,13 +142,27 @@ def rotation(angles: Float[Array, " k"], dim: int) -> Float[Array, "d d"]:
         cosine, sine = jnp.cos(angles[0]), jnp.sin(angles[0])
         return jnp.stack([jnp.stack([cosine, -sine]), jnp.stack([sine, cosine])])
     upper = jnp.zeros((dim, dim), angles.dtype).at[np.triu_indices(dim, 1)].set(angles)
-    return jax.scipy.linalg.expm(upper.T - upper)
+    skew = upper.T - upper
+    if dim == 3:  # Rodrigues' formula; expm costs much more, to compile too
+        once, twice = _turn(jnp.sum(angles**2))
+        return jnp.eye(3, dtype=angles.dtype) + once * skew + twice * (skew @ skew)
+    return jax.scipy.linalg.expm(skew)
+
+
+def _turn(square):
+    """(sin θ/θ, (1 − cos θ)/θ²) as smooth functions of θ²."""
+    near = square < 0.25
+    theta = jnp.sqrt(jnp.where(near, 1.0, square))
+    series = lambda first: sum((-square) ** k * (1 / math.factorial(2 * k + first)) for k in range(8))
+    once = jnp.where(near, series(1), jnp.sin(theta) / theta)
+    return once, jnp.where(near, series(2), (1 - jnp.cos(theta)) / theta**2)
 
 
 def householder(vectors: Float[Array, " k"], dim: int) -> Float[Array, "d d"]:
-    """The product of d reflections I − 2 v vᵀ/|v|², k = d². Each v starts from its own axis, so that none vanishes."""
+    """The product of d reflections I − 2 v vᵀ/|v|², k = d². Each v has a part along its own axis and cannot vanish."""
     product = eye = jnp.eye(dim, dtype=vectors.dtype)
-    for v in vectors.reshape(dim, dim) + eye:
+    rows = vectors.reshape(dim, dim)
+    for v in (1 - eye) * rows + eye * (1 + bounded(rows, 0.9)):
         v = v / jnp.linalg.norm(v)
         product = product - 2 * jnp.outer(product @ v, v)
     return product

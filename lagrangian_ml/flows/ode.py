@@ -41,11 +41,19 @@ class OdeFlow(FlowMap):
     def forward(self, t, X):
         return self._solve(jnp.zeros_like(t), t, X)
 
+    def place(self, t, X):
+        return self.transition(jnp.zeros_like(t), t, X)
+
     def transition(self, start, stop, x):
-        return self._solve(start, stop, x)[0]
+        return self._integrate(lambda t, x: self.field(t, x), start, stop, x)
 
     def inverse(self, t, x):
         return self._solve(t, jnp.zeros_like(t), x)
+
+    def trace_back(self, t, x):
+        X, log_det = self.inverse(t, x)
+        ahead = lambda X: self.place(t, X)
+        return X, log_det, lambda V: self.field(t, x) + jax.jvp(ahead, (X,), (V,))[1]
 
     def observe(self, t, x):
         X, log_det = self.inverse(t, x)
@@ -55,32 +63,26 @@ class OdeFlow(FlowMap):
         return self.field(t, x)
 
     def _solve(self, start, stop, x):
+        rate = lambda t, state: self._field_and_divergence(t, state[0])
+        return self._integrate(rate, start, stop, (x, jnp.zeros((), x.dtype)))
+
+    def _integrate(self, rate, start, stop, state):
         # In units of the interval, so that start = stop needs no exception and derivatives in t are simple.
-        length = stop - start
-
-        def rate(s, state, _):
-            t = start + s * length
-            velocity, divergence = self._field_and_divergence(t, state[0])
-            return length * velocity, length * divergence
-
-        fixed = self.num_steps is not None
-        solver = self.solver or (diffrax.Tsit5() if fixed else diffrax.Dopri8())
+        length, num_steps = stop - start, self.num_steps
+        scaled = lambda s, state, _: jax.tree.map(lambda r: length * r, rate(start + s * length, state))
+        adaptive = diffrax.PIDController(rtol=self.tolerance, atol=self.tolerance)
         solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(rate),
-            solver,
+            diffrax.ODETerm(scaled),
+            self.solver or (diffrax.Tsit5() if num_steps else diffrax.Dopri8()),
             t0=0.0,
             t1=1.0,
-            dt0=1.0 / self.num_steps if self.num_steps else None,
-            y0=(x, jnp.zeros((), x.dtype)),
-            stepsize_controller=diffrax.ConstantStepSize()
-            if fixed
-            else diffrax.PIDController(rtol=self.tolerance, atol=self.tolerance),
+            dt0=1.0 / num_steps if num_steps else None,
+            y0=state,
+            stepsize_controller=diffrax.ConstantStepSize() if num_steps else adaptive,
             adjoint=diffrax.DirectAdjoint(),
-            max_steps=self.num_steps or self.max_steps,
+            max_steps=num_steps or self.max_steps,
         )
-        assert solution.ys is not None
-        end, log_det = solution.ys
-        return end[-1], log_det[-1]
+        return jax.tree.map(lambda values: values[-1], solution.ys)
 
     def _field_and_divergence(self, t, x: Float[Array, " d"]):
         at = lambda x: self.field(t, x)

@@ -17,7 +17,7 @@ from jaxtyping import Array, Key
 
 from ..core import FlowMap
 from ..linalg import monotone_root
-from .conditioners import TimePolynomial
+from .conditioners import TimePolynomial, bounded
 from .linear import householder
 
 
@@ -45,7 +45,7 @@ class Planar(FlowMap):
 
     def _directions(self, t):
         u, w, b = jnp.split(self.parameters(t), [self.dim, 2 * self.dim])
-        w = w + jnp.eye(self.dim, dtype=w.dtype)[0]  # so that it does not vanish
+        w = jnp.concatenate([1 + bounded(w[:1], 0.9), w[1:]])  # it cannot vanish
         gain = w @ u
         return u + (_above_minus_one(gain) - gain) * w / (w @ w), w, b[0]
 
@@ -85,7 +85,7 @@ class Sylvester(FlowMap):
         vectors, r, s, b = jnp.split(self.parameters(t), np.cumsum([self.dim**2, n, n]))
         fill = lambda entries: jnp.zeros((self.dim, self.dim), entries.dtype).at[np.triu_indices(self.dim)].set(entries)
         R, S = fill(r), fill(s)
-        # R̃'s diagonal is 1 + tanh, not zero, and R's is what keeps their product above −1.
+        # R̃'s diagonal is 1 + tanh/2, not zero, and R's is what keeps their product above −1.
         slopes = 1 + 0.5 * jnp.tanh(jnp.diagonal(S))
         gains = _above_minus_one(jnp.diagonal(R) * slopes)
         diagonal = np.diag_indices(self.dim)

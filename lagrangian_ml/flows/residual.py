@@ -49,11 +49,14 @@ class Residual(FlowMap):
         self.lipschitz = lipschitz
 
     def forward(self, t, X):
-        return X + self._residual(t, X), self._log_det(t, X)
+        return self.place(t, X), self._log_det(t, X)
+
+    def place(self, t, X):
+        return X + self._residual(t, X)
 
     def inverse(self, t, x):
         guess = jax.lax.stop_gradient(x - self._residual(t, x))
-        X = newton_root(lambda X: X + self._residual(t, X) - x, guess)
+        X = newton_root(lambda X: self.place(t, X) - x, guess)
         return X, -self._log_det(t, X)
 
     def _residual(self, t, X):
@@ -70,6 +73,8 @@ class Residual(FlowMap):
 def spectral_bound(weight: Float[Array, "a b"], num_steps: int = 5) -> Float[Array, ""]:
     """An upper bound of ‖W‖₂, rescaled at every step; five steps are tight to 2⁻⁵ log(rank)/2."""
     gram = weight @ weight.T if weight.shape[0] < weight.shape[1] else weight.T @ weight
+    tiny = jnp.finfo(weight.dtype).tiny ** 0.5
+    gram = gram + tiny * jnp.eye(gram.shape[0], dtype=gram.dtype)  # so that zero has a bound, and a derivative
     log_bound, power = jnp.zeros((), weight.dtype), 2.0  # ‖W‖₂^power ≤ exp(log_bound) ‖gram‖_F
     for _ in range(num_steps - 1):
         norm = jnp.linalg.norm(gram)

@@ -61,16 +61,14 @@ class RationalQuadraticSpline(Transformer):
     def _bin(self, value, p, *, of_heights):
         """(left x, width, left y, height, left slope, right slope) of the bin of `value`; its mean slope and bend."""
         k = self.num_bins
-        widths, heights = self._sizes(p[:k]), self._sizes(p[k : 2 * k])
+        sizes = self._sizes(p[: 2 * k].reshape(2, k))
         before = jnp.asarray(np.tri(k, k=-1), p.dtype)  # sums of the bins to the left
-        x, y = before @ widths - self.bound, before @ heights - self.bound
-        slopes = jnp.exp(
-            bounded(jnp.concatenate([jnp.zeros(1, p.dtype), p[2 * k :], jnp.zeros(1, p.dtype)]), self.log_slope)
-        )
-        reached = (value >= (y if of_heights else x)[1:]).astype(p.dtype)  # knots but the first
+        left = sizes @ before.T - self.bound
+        slopes = jnp.pad(p[2 * k :], 1)
+        reached = (value >= left[int(of_heights), 1:]).astype(p.dtype)  # knots but the first
         here = jnp.pad(reached, (1, 0), constant_values=1) - jnp.pad(reached, (0, 1))
-        table = jnp.stack([x, widths, y, heights, slopes[:-1], slopes[1:]])
-        x0, w, y0, h, d0, d1 = table @ here
+        x0, y0, w, h, d0, d1 = jnp.concatenate([left, sizes, slopes[None, :-1], slopes[None, 1:]]) @ here
+        d0, d1 = jnp.exp(bounded(d0, self.log_slope)), jnp.exp(bounded(d1, self.log_slope))
         s = h / w
         return (x0, w, y0, h, d0, d1), s, d0 + d1 - 2 * s
 

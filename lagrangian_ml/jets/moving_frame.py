@@ -37,14 +37,14 @@ class MovingJet(Jet):
 
     @cached_property
     def _pass(self) -> tuple[Forward, int]:
-        """The pass of (w, φ) along the gⱼ and t, and the number of components of w."""
+        """The pass of (w, φ) along the gⱼ, and the number of components of w."""
         d = self.X.shape[0]
         z = jnp.concatenate([self.t[None], self.X])
         directions = small_inverse(self.deformation_gradient).T  # rows gⱼ
         space = jnp.concatenate([jnp.zeros((d, 1), z.dtype), directions], axis=1)
-        time = jnp.zeros((1, d + 1), z.dtype).at[0, 0].set(1)
+        none = jnp.zeros((0, d + 1), z.dtype)  # time is pushed along the particle, without a Laplacian
         both = lambda z: jnp.concatenate([self._state(z[0], z[1:]), self._frame.place(z[0], z[1:])])
-        found = forward_laplacian(both, z, space=space, first=time)
+        found = forward_laplacian(both, z, space=space, first=none)
         return found, found.value.shape[0] - d
 
     @cached_property

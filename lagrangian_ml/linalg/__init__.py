@@ -3,6 +3,7 @@
 from .least_squares import DampedLeastSquares, symmetric_product
 from .modes import Transform, scale
 from .roots import monotone_root, newton_root
+from .small import log_abs_det, small_inverse
 from .transforms import make_transform
 from .tridiagonal import Tridiagonal
 
@@ -10,9 +11,11 @@ __all__ = [
     "DampedLeastSquares",
     "Transform",
     "Tridiagonal",
+    "log_abs_det",
     "make_transform",
     "monotone_root",
     "newton_root",
     "scale",
+    "small_inverse",
     "symmetric_product",
 ]

@@ -50,22 +50,30 @@ def newton_root(
 def monotone_root(
     f: Callable[[Float[Array, ""]], Float[Array, ""]], lower: Float[Array, ""], upper: Float[Array, ""]
 ) -> Float[Array, ""]:
-    """The root of an increasing scalar function between two bounds, by Newton steps kept inside the bracket."""
+    """The root of an increasing scalar function between two bounds, by Newton steps kept inside the bracket.
+
+    NaN if f has no change of sign between the bounds, or is not finite.
+    """
 
     def solve(f, guess):
+        least = jnp.finfo(guess.dtype).eps * (jnp.abs(lower) + jnp.abs(upper) + (upper - lower))
+
         def body(carry):
             low, high, x, step, _ = carry
             value, slope = jax.jvp(f, (x,), (jnp.ones_like(x),))
             low, high = jnp.where(value <= 0, x, low), jnp.where(value >= 0, x, high)
             newton = x - value / jnp.where(slope > 0, slope, 1)
             inside = (slope > 0) & (newton >= low) & (newton <= high)
-            done = inside & (jnp.abs(newton - x) <= jnp.finfo(x.dtype).eps * jnp.abs(x))
+            done = (inside & (jnp.abs(newton - x) <= 0.5 * least)) | (high - low <= 0.5 * least)
             # Where the slope nearly vanishes Newton's steps are short on one side: bisect every third time.
             next_x = jnp.where(inside & (done | (step % 3 < 2)), newton, 0.5 * (low + high))
-            return low, high, next_x, step + 1, done | (high - low <= jnp.finfo(x.dtype).tiny)
+            return low, high, next_x, step + 1, done
 
         carry = lower, upper, guess, jnp.zeros((), jnp.int32), jnp.zeros((), bool)
-        return jax.lax.while_loop(lambda c: ~c[4] & (c[3] < 150), body, carry)[2]
+        x = jax.lax.while_loop(lambda c: ~c[4] & (c[3] < 150), body, carry)[2]
+        size = jnp.maximum(jnp.abs(f(lower)), jnp.abs(f(upper)))
+        sound = jnp.abs(f(x)) <= jnp.finfo(x.dtype).eps ** 0.75 * size + 100 * least
+        return jnp.where(sound, x, jnp.nan)
 
     def tangent_solve(linear, r):
         return r / linear(jnp.ones_like(r))

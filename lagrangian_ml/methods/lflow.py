@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from ..core import Batch, Field, Objective, Point, Problem, Samples, Source, Term
+from ..core import Batch, Field, Objective, Point, Problem, Samples, Source, Term, reweight
 from ..domains import ArraySource, JoinedSource, collocation
 from ..flows import Base, TransportedDensity, coupling_flow
 from ..flows.checks import check_observations
@@ -172,11 +172,7 @@ def _objective(drawn, weights, velocity_scale):
         "mass": Term(lambda model, _: jnp.sqrt(2 * jax.nn.softplus(model.log_mass))[None], weight=1e-6),
     }
     terms = {name: term for name, term in terms.items() if name in (*drawn, "transport", "mass")}
-    for name, weight in weights.items():
-        if name not in terms or not weight >= 0:
-            raise ValueError(f"weights.{name}={weight}: weights are ≥ 0, for the terms {', '.join(terms)}.")
-    terms = {name: Term(term.fn, term.kind, weights.get(name, term.weight)) for name, term in terms.items()}
-    return {name: term for name, term in terms.items() if term.weight > 0}
+    return reweight(terms, weights)
 
 
 def _values(field, samples):

@@ -27,7 +27,7 @@ from ..core import Equation, Field, Fixed, FlowMap, Objective, Point, Problem, S
 from ..domains import BoundaryPoint, Constant, Dirichlet, Periodic, boundary_residual, collocation
 from ..fields import MLP, hard_constraints
 from ..flows.characteristics import Wrap, displacement, evolving_box, periodic_axes
-from ..jets import MovingJet
+from ..jets import MovingJet, point_jet
 from ..metrics import blank_samples, errors, evaluate_field, reference_samples
 from ..training import Task
 
@@ -71,6 +71,73 @@ class LPINN(eqx.Module):
         return MovingJet(self.state, self.characteristics, point.t, point.x, slip=self.slip)
 
 
+class Carried(eqx.Module):
+    """w(t, X) = u₀(X): what particles keep, without parameters."""
+
+    initial: Callable
+    satisfies: frozenset[str] = eqx.field(static=True)
+
+    def __call__(self, t: Float[Array, ""], X: Float[Array, " d"]) -> Float[Array, " c"]:
+        return self.initial(X)
+
+
+def carried(problem: Problem, model: Callable[..., Any] = MLP, *, key: Key[Array, ""]) -> Carried:
+    """The state of pure transport, D_t u = 0: the characteristics are all that is left to learn.
+
+    Raises ValueError if the equation changes u along particles, or the problem has no initial value.
+    """
+    equation, initial = problem.equation, problem.initial
+    x = problem.domain.sample(64, key=key)
+    wave = lambda t, x: jnp.sin(jnp.arange(1, equation.num_components + 1) + 3 * jnp.sum(x) - t)
+    change = jax.vmap(lambda x: equation.forcing(point_jet(wave, x, jnp.zeros((), x.dtype))))(x)
+    if initial is None or jnp.any(change != 0):
+        raise ValueError(
+            f"state=carried keeps the initial value on every particle; got {type(equation).__name__} with "
+            f"initial={initial}, which changes u by up to {float(jnp.max(jnp.abs(change))):.3g} per unit of time. "
+            "Use state=hard_constraints."
+        )
+    periodic = all(isinstance(condition, Periodic) for condition in problem.boundary)
+    return Carried(initial, frozenset({"equation", "initial"} | ({"boundary"} if periodic else set())))
+
+
+class Grown(eqx.Module):
+    """w(t, X) = u₀(X) exp(t/T · N(t, X)): positive as u₀ is, and the tails of a blob need no fine network."""
+
+    initial: Callable
+    exponent: Field
+    horizon: float
+    satisfies: frozenset[str] = eqx.field(static=True)
+
+    def __call__(self, t: Float[Array, ""], X: Float[Array, " d"]) -> Float[Array, " c"]:
+        return self.initial(X) * jnp.exp(t / self.horizon * self.exponent(t, X))
+
+
+def grown(problem: Problem, model: Callable[..., Any] = MLP, *, key: Key[Array, ""]) -> Grown:
+    """The state as a factor on a positive initial value; N vanishes on Dirichlet regions, where u₀ stays.
+
+    Raises ValueError if the initial value is not positive at sampled points.
+    """
+    box, initial, horizon = evolving_box(problem)
+    least = float(jnp.min(jax.vmap(initial)(box.sample(256, key=jax.random.key(0), law="sobol"))))
+    if not least > 0:
+        raise ValueError(
+            f"state=grown multiplies the initial value, which has to be positive; it is {least:.3g} somewhere. "
+            "Use state=hard_constraints."
+        )
+    still = tuple(Dirichlet(c.region) if isinstance(c, Dirichlet) else c for c in problem.boundary)
+    exponent = hard_constraints(replace(problem, initial=None, boundary=still), model, key=key)
+    walls = [c for c in problem.boundary if isinstance(c, Dirichlet)]
+    stays = all(isinstance(c.value, Constant) and _starts_with(initial, c) for c in walls)
+    return Grown(initial, exponent, horizon, exponent.satisfies - (set() if stays else {"boundary"}) | {"initial"})
+
+
+def _starts_with(initial, condition, tolerance=1e-5):
+    """Whether the initial value is the boundary's, on sampled points."""
+    x, _ = condition.region.sample(64, key=jax.random.key(0))
+    gap = jax.vmap(lambda x: initial(x) - condition.value(jnp.zeros((), x.dtype), x))(x)
+    return bool(jnp.max(jnp.abs(gap)) <= tolerance)
+
+
 class OnSamePoints(eqx.Module):
     """A source whose points of the term "equation" also serve the term "characteristics"."""
 
@@ -81,8 +148,9 @@ class OnSamePoints(eqx.Module):
 
     def next(self, state: Any, model: Any, objective: Objective) -> tuple[Any, Any]:
         others = {name: term for name, term in objective.items() if name != "characteristics"}
-        batch, state = self.source.next(state, model, others)
-        return {**batch, "characteristics": batch["equation"]}, state
+        needed = {"equation": objective["characteristics"], **others}
+        batch, state = self.source.next(state, model, needed)
+        return {name: batch["equation" if name == "characteristics" else name] for name in objective}, state
 
 
 def moving_form(problem: Problem, satisfied: frozenset[str] = frozenset()) -> Objective:
@@ -129,8 +197,11 @@ def lpinn(
         problem: its equation has a transport velocity, its domain is a box that the flow does not leave.
         model: the constructor `(in_size, out_size, *, key)` of both networks.
         source: makes the source of points (t, X) from the problem.
-        state: builds w around a network, `(problem, model, *, key)`; its `satisfies` names terms that hold.
-        characteristics: builds φ, `(problem, model, *, key)`: `displacement` or `monotone`.
+        state: builds w around a network, `(problem, model, *, key)`; its `satisfies` names terms that hold. `grown`
+            is a factor on a positive u₀, for blobs.
+            `carried` is u₀(X) itself, for pure transport: with `slip` the term "equation" is then the rate at which
+            the error of u grows, and weighs the characteristics where u varies.
+        characteristics: builds φ, `(problem, model, *, key)`: `displacement`, `monotone` or `windowed`.
         slip: keep (v − ∂_tφ)·∇u in the material derivative, see the module.
         weights: weights of terms by name, 1 unless given.
         key: draws the networks' parameters.
@@ -140,7 +211,8 @@ def lpinn(
     kept = tuple(condition for condition in problem.boundary if _holds_at_labels(condition, problem.domain))
     field = state(replace(problem, boundary=kept), model, key=state_key)
     wrap = Wrap(evolving_box(problem)[0], periodic_axes(problem))
-    satisfied = getattr(field, "satisfies", frozenset()) - ({"boundary"} if kept != problem.boundary else set())
+    unmet = {name for name, left in {"boundary": kept != problem.boundary, "equation": slip}.items() if left}
+    satisfied = getattr(field, "satisfies", frozenset()) - unmet
     truth = cache(lambda: reference_samples(problem))
     return Task(
         model=LPINN(field, frame, Fixed(problem.equation), wrap, slip),

@@ -97,6 +97,8 @@ def pinn(
     learned = _first_guesses(problem.equation, trainable or {})
     satisfied = getattr(field, "satisfies", frozenset())
     data = observations(problem) if callable(observations) else observations
+    if problem.horizon is not None and problem.initial is None and data is None:
+        raise ValueError("this problem has no initial value: any constant may solve it. Give one, or observations.")
     objective = reweight(strong_form(problem, satisfied, data=data is not None), weights or {})
     points = source(problem)
     if data is not None:

@@ -34,7 +34,7 @@ class Causal(eqx.Module):
     """
 
     optimizer: Optimizer
-    horizon: float | int = 1.0
+    horizon: float | int
     tolerances: Sequence[float] = eqx.field(
         converter=lambda values: tuple(map(float, values)), default=(1e-2, 1e-1, 1.0, 1e1, 1e2)
     )

@@ -19,7 +19,7 @@ OPTIMIZERS = {
     "lbfgs": lambda: from_optax(optax.lbfgs()),
     "levenberg_marquardt": LevenbergMarquardt,
     "levenberg_marquardt_batch": lambda: LevenbergMarquardt(space="batch"),
-    "causal": lambda: Causal(LevenbergMarquardt()),
+    "causal": lambda: Causal(LevenbergMarquardt(), horizon=1.0),
 }
 LEAST_SQUARES = [name for name in OPTIMIZERS if name.startswith("levenberg")]
 

@@ -176,7 +176,7 @@ def test_levenberg_marquardt_finds_a_flow_of_its_own_kind_from_stored_observatio
     np.testing.assert_allclose(errors["mass"], np.exp(0.3), rtol=1e-3)
 
 
-@pytest.mark.parametrize("dim", [1, 10])
+@pytest.mark.parametrize("dim", [pytest.param(1, marks=pytest.mark.slow), 10])
 def test_likelihood_and_velocity_in_one_and_ten_dimensions(dim):
     problem = drifting(dim)
     x_key, t_key = jax.random.split(KEY)
@@ -192,7 +192,7 @@ def test_likelihood_and_velocity_in_one_and_ten_dimensions(dim):
         fit(task.model, task.objective, task.source, LevenbergMarquardt(), num_steps=1, key=KEY)
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("dim", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_divergence_free_field_obeys_the_continuity_equation(dim):
     problem = drifting(dim)
     field = divergence_free(problem, partial(MLP, width=8, depth=2), fresh_observations, key=KEY).model

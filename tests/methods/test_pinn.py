@@ -100,7 +100,7 @@ def test_observations_are_seeded_and_as_noisy_as_asked():
     ("settings", "culprit"),
     [
         ({"weights": {"initail": 2.0}}, "initail"),
-        ({"weights": {"equation": -1.0}}, "> 0"),
+        ({"weights": {"equation": -1.0}}, "≥ 0"),
         ({"trainable": {"viscosty": 0.1}}, "viscosty"),
         ({"trainable": {"rate": 0.1}}, "rate=0.1"),
     ],
