@@ -1,5 +1,6 @@
 """The suite's settings: float64, no implicit rank promotion, one core for each worker, and reference data of others."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,12 @@ def pytest_configure(config: pytest.Config) -> None:
         cores, count = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
         index = int(worker.removeprefix("gw"))
         os.sched_setaffinity(0, cores[index::count] or {cores[index % len(cores)]})
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _frozen() -> None:
+    """What earlier modules leave, caches of compiled functions above all, is not searched for garbage again."""
+    gc.freeze()
 
 
 @pytest.fixture

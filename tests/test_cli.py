@@ -69,6 +69,7 @@ def test_a_run_directory_holds_what_a_run_was(finished):
     assert (summary["experiment"], summary["status"], summary["steps"]) == ("toy", "finished", 6)
     assert set(summary["seconds"]) == {"compile", "run", "evaluate"} and set(summary["errors"]) == {
         "relative_l2",
+        "vrmse",
         "max",
     }
     assert summary["num_parameters"] == 33

@@ -457,6 +457,7 @@ def test_objects_become_nodes_only_if_their_arguments_can_be_read_back():
 
 
 PRESETS = sorted(options("experiment", (builtin_folder(),)))
+LONG = {"swirl_lflow", "burgers_shock_lpinn", "burgers_inverse"}  # to trace
 
 
 @pytest.fixture
@@ -467,7 +468,7 @@ def restored_precision():
 
 
 @pytest.mark.usefixtures("restored_precision")
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in PRESETS])
 def test_every_preset_builds_and_its_first_step_traces(preset):
     from lagrangian_ml.runs import prepare
     from lagrangian_ml.training import begin

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-WORDS = {"relative_l2": "relative L2 error", "max": "maximum error"}
+WORDS = {"relative_l2": "relative L2 error", "vrmse": "variance-scaled error", "max": "maximum error"}
 
 
 def report(path: Path) -> None:

@@ -95,10 +95,20 @@ def call(function: Callable, where: str, *args: Any, **kwargs: Any) -> Any:
         told = str(error) or type(error).__name__
         if isinstance(error, ArithmeticError):
             told = f"{type(error).__name__}: {error}; a number is out of range"
+        if isinstance(error, TypeError) and args:
+            told += f" ({_called(function, args)}; choose one that does)"
         names = {*kwargs, *getattr(function, "keywords", ())}
         if told.partition("=")[0].partition(".")[0] in names:  # a constructor names its argument
             told = f"{where}.{told}"
         raise ConfigError(told if told.startswith(f"{where}.") else f"{where}: {told}") from error
+
+
+def _called(function, args):
+    """What a part takes and what it was given, where these do not fit."""
+    function = getattr(function, "func", function)
+    given = ", ".join(type(arg).__name__ for arg in args)
+    takes = ", ".join(name for name, p in read_signature(function).parameters.items() if p.default is NONE_GIVEN)
+    return f"{function.__name__} takes ({takes}) and was given ({given}): it does not fit this method"
 
 
 class NamedPartial(functools.partial):

@@ -1,8 +1,8 @@
 """Prescribed velocities v(t, x) of classical tests of transport; each is a field that also reads grids, x (d, *s).
 
-- swirl: LeVeque 1996 (doi 10.1137/0733033), sec. 4: divergence-free on the unit square, at rest on its walls; it turns
+- swirl: LeVeque 1996 (doi 10.1137/0733033): divergence-free on the unit square, at rest on its walls; it turns
   back after half the period T, so that at t = T every particle is where it was.
-- double gyre: Shadden, Lekien & Marsden 2005 (doi 10.1016/j.physd.2005.10.007), sec. 6.2, on [0, 2] × [0, 1].
+- double gyre: Shadden, Lekien & Marsden 2005 (doi 10.1016/j.physd.2005.10.007), on [0, 2] × [0, 1].
 - ABC flow: Arnold 1965, Beltrami and 2π-periodic; time-dependent as in Haller 2001 (doi 10.1016/S0167-2789(00)00199-8).
 """
 

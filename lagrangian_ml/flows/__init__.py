@@ -11,12 +11,13 @@ from .displacement import Displacement
 from .exact import LinearFlow
 from .linear import ActNorm, LinearLU, LinearSVD, Shift
 from .lyapunov import LyapunovField, Ridges, largest_stretch, lyapunov_exponents, ridges
-from .models import coupling_flow, factored_flow
+from .models import continuous_flow, coupling_flow, factored_flow
 from .monotone import MonotoneFourier
 from .ode import OdeFlow
 from .planar import Planar, Sylvester
 from .residual import Residual, spectral_bound
 from .spline import RationalQuadraticSpline
+from .states import carried, grown
 from .windows import Windowed, windowed
 
 __all__ = [
@@ -48,12 +49,15 @@ __all__ = [
     "Transformer",
     "TransportedDensity",
     "Windowed",
+    "carried",
     "check_invertible",
     "check_observations",
     "check_places",
+    "continuous_flow",
     "coupling_flow",
     "displacement",
     "factored_flow",
+    "grown",
     "largest_stretch",
     "lyapunov_exponents",
     "monotone",

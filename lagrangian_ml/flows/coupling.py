@@ -1,6 +1,6 @@
 """Coupling layers: some coordinates are transformed one by one, with parameters that depend on the others and on time.
 
-Dinh, Sohl-Dickstein & Bengio 2017 (arXiv 1605.08803), eqs. 7 and 8: y = b·exp(s) + m. Differences: |s| is bounded
+Dinh, Sohl-Dickstein & Bengio 2017 (arXiv 1605.08803): y = b·exp(s) + m. Differences: |s| is bounded
 and the others enter the conditioner squashed, so that far points neither overflow nor lose their way back in float32.
 """
 

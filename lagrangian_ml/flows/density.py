@@ -1,7 +1,7 @@
 """Densities carried by a flow map: ρ(t, x) = M ρ₀(X) |det ∂X/∂x| with X = φ⁻¹(t, x), and their velocity.
 
 Whatever the map, ∂_tρ + ∇·(ρ v) = 0 holds to rounding and the mass is M at all times (Torres et al. 2024,
-arXiv 2305.16846, eqs. 3 and 4). ρ is a density of mass, not of probability.
+arXiv 2305.16846). ρ is a density of mass, not of probability.
 """
 
 import abc

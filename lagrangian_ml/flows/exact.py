@@ -1,6 +1,6 @@
 """Flows known in closed form: those of linear velocities v = A x + b, rigid rotations among them.
 
-x = exp(tA) X + ∫₀ᵗ exp(sA) b ds, both from one exponential of A and b stacked (Van Loan 1978, theorem 1). A Gaussian of
+x = exp(tA) X + ∫₀ᵗ exp(sA) b ds, both from one exponential of A and b stacked (Van Loan 1978). A Gaussian of
 mean m and covariance Σ becomes the Gaussian of mean φ(t, m) and covariance exp(tA) Σ exp(tA)ᵀ.
 """
 

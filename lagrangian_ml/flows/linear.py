@@ -2,8 +2,8 @@
 
 - ActNorm (Kingma & Dhariwal 2018, arXiv 1807.03039, sec. 3.1): W diagonal; here its parameters are trained from the
   start, not set by the first batch.
-- SVD: W = U diag(exp s) Vᵀ with U, V products of Householder reflections (Tomczak & Welling 2016, arXiv 1611.09630,
-  eq. 8) or exponentials of skew matrices, whose angles turn steadily where their parameters are linear in time.
+- SVD: W = U diag(exp s) Vᵀ with U, V products of Householder reflections (Tomczak & Welling 2016, arXiv 1611.09630)
+  or exponentials of skew matrices, whose angles turn steadily where their parameters are linear in time.
 - LU: W = L U with ones on the diagonal of L and exp s on that of U (Kingma & Dhariwal 2018, eq. 10).
 Every |s| is bounded.
 """

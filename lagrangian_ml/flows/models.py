@@ -5,21 +5,25 @@ it is turned, so that the shift need not turn with it: then c, the angles and th
 smooth, and low powers of t carry them beyond the data, as a shift after W, c(t) turned by W, would not be.
 
 `coupling_flow` conditions every layer of G on time too. `factored_flow` has a G without time: it learns faster, but can
-move a density by affine maps only (inside the box's map).
+move a density by affine maps only (inside the box's map). `continuous_flow` is the flow of a network instead.
 """
 
 from collections.abc import Sequence
 from functools import partial
 
+import equinox as eqx
 import jax
-from jaxtyping import Array, Key
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
 
 from ..core import FlowMap
+from ..fields import MLP
 from .box import ToBox
 from .chain import Chain
 from .conditioners import TimePolynomial
 from .coupling import Coupling, Transformer
 from .linear import LinearSVD, Shift
+from .ode import OdeFlow
 
 RATE = 10.0  # of the motion: it may turn fast
 
@@ -56,8 +60,7 @@ def coupling_flow(
         layers.append(LinearSVD(dim, law, key=keys[i, 1]))
     motion = partial(TimePolynomial, degree=degree, rate=RATE)
     layers += [Shift(dim, motion, key=keys[-1, 0]), LinearSVD(dim, motion, key=keys[-1, 1])]
-    scale = 0.5 * min(b - a for a, b in zip(lower, upper, strict=True))
-    return Chain((*layers, ToBox(lower, upper, scale)))
+    return Chain((*layers, _into_box(lower, upper)))
 
 
 def factored_flow(
@@ -74,6 +77,35 @@ def factored_flow(
     """A `coupling_flow` whose couplings do not know time: only the shift and the linear map after them do."""
     options = {"num_layers": num_layers, "width": width, "depth": depth, "degree": degree, "transformer": transformer}
     return coupling_flow(lower, upper, **options, layer_degree=0, key=key)
+
+
+class NetworkVelocity(eqx.Module):
+    """v(t, y) = network(t, y / length)."""
+
+    network: MLP
+    length: float
+
+    def __call__(self, t: Float[Array, ""], y: Float[Array, " d"]) -> Float[Array, " d"]:
+        return self.network(jnp.concatenate([t[None], y / self.length]))
+
+
+def continuous_flow(
+    lower: Sequence[float | int],
+    upper: Sequence[float | int],
+    *,
+    width: int = 64,
+    depth: int = 3,
+    num_steps: int = 8,
+    key: Key[Array, ""],
+) -> FlowMap:
+    """A continuous normalizing flow into a box: `num_steps` steps of `OdeFlow` with a network for the velocity."""
+    box = _into_box(lower, upper)
+    network = MLP(len(lower) + 1, len(lower), width=width, depth=depth, key=key)
+    return Chain((OdeFlow(NetworkVelocity(network, box.scale), num_steps=num_steps), box))
+
+
+def _into_box(lower, upper):
+    return ToBox(lower, upper, 0.5 * min(b - a for a, b in zip(lower, upper, strict=True)))
 
 
 def active_axes(dim: int, layer: int) -> tuple[int, ...]:

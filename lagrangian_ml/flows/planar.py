@@ -2,7 +2,7 @@
 
 Planar: x = X + u tanh(w·X + b) (Rezende & Mohamed 2015, arXiv 1505.05770, eq. 10); u is corrected so that w·u > −1
 (their app. A.1), and then w·x determines w·X. Sylvester: x = X + Q R tanh(R̃ QᵀX + b), Q orthogonal, R and R̃ upper
-triangular with rᵢᵢ r̃ᵢᵢ > −1 (van den Berg et al. 2018, arXiv 1803.05649, eq. 13, theorem 2). Difference: both are
+triangular with rᵢᵢ r̃ᵢᵢ > −1 (van den Berg et al. 2018, arXiv 1803.05649). Difference: both are
 inverted, one increasing scalar function after the other, with implicit derivatives.
 """
 

@@ -1,4 +1,4 @@
-"""Rational-quadratic splines (Durkan, Bekasov, Murray & Papamakarios 2019, arXiv 1906.04032, eqs. 4–8 and app. A.3).
+"""Rational-quadratic splines (Durkan, Bekasov, Murray & Papamakarios 2019, arXiv 1906.04032, eqs. 4–8).
 
 An increasing, once differentiable map of [−B, B] onto itself, with the identity outside. Differences: the slopes at the
 knots are exp of bounded numbers, 1 where the parameters are zero, and a bin is picked by comparisons and sums, without

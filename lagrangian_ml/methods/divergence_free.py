@@ -1,6 +1,6 @@
 """Neural conservation laws: a density and its velocity from a field free of divergence in space-time.
 
-Richter-Powell, Lipman & Chen 2022 (arXiv 2210.01741), eqs. 4 and 5: with a network A(t, x) of antisymmetric matrices
+Richter-Powell, Lipman & Chen 2022 (arXiv 2210.01741): with a network A(t, x) of antisymmetric matrices
 of size 1 + d, the field Fᵢ = Σⱼ ∂ⱼAᵢⱼ has no divergence, whatever the parameters; (ρ, ρv) = F obeys the continuity
 equation. Nothing keeps ρ positive, so v = F/ρ is useless where ρ is near zero: observations are compared with the
 flux there, not with the velocity. Here they are a baseline for `lflow`, which has neither flaw.

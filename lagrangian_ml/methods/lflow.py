@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from ..core import Batch, Field, Objective, Point, Problem, Samples, Source, Term, reweight
 from ..domains import ArraySource, JoinedSource, collocation
 from ..flows import Base, TransportedDensity, coupling_flow
-from ..flows.checks import check_observations
+from ..flows.checks import check_observations, check_places
 from ..metrics import blank_samples, evaluate_field, max_error, r2, reference_samples, relative_l2
 from ..training import Task
 
@@ -137,18 +137,24 @@ def observed(
     batch_size: int | None,
     terms: tuple[str, ...],
 ) -> Any:
-    """The source of the given terms: stored observations, checked, or what `source` makes. ValueError without any."""
+    """The source of the given terms: stored observations, or what `source` makes; what is stored is checked.
+
+    Raises ValueError for a bad observation, naming its row, and if there are none.
+    """
     data = observations(problem) if callable(observations) else observations
-    if data is not None:
-        check_observations(data, problem)
-        return ArraySource({"data": data}, batch_size)
-    points = source(problem)
+    points: Any = source(problem) if data is None else ArraySource({"data": data}, batch_size)
     drawn = getattr(points, "terms", ())
     if not set(terms) & set(drawn):
         raise ValueError(
             f"there is nothing to fit: the source draws {', '.join(drawn) or 'nothing'}. Give `observations`, or a "
             f"source of {' or '.join(map(repr, terms))}."
         )
+    for part in getattr(points, "sources", (points,)):
+        stored = getattr(part, "arrays", {})
+        if isinstance(stored.get("data"), Samples):
+            check_observations(stored["data"], problem)
+        if isinstance(stored.get("samples"), Point):
+            check_places(stored["samples"], problem)
     return points
 
 

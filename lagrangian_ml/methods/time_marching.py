@@ -2,7 +2,9 @@
 
 Krishnapriyan et al. 2021 (arXiv 2109.01050), "sequence-to-sequence learning": a network for each window. Here a
 window is a `Problem` of its own whose initial value is the last solution, so any method solves it. A window's time
-starts at 0: for an equation that reads the time, `shift` says what it is from a later time on.
+starts at 0: for an equation that reads the time, `shift` says what it is from a later time on. It is used from Python:
+a config describes one fit. The initial value of window k calls the solutions of all k before it, so that K windows
+cost as K² evaluations of networks: K is a handful.
 """
 
 from collections.abc import Callable

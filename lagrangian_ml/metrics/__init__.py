@@ -2,7 +2,7 @@
 
 from .conservation import conservation_drift
 from .judgement import blank_samples, errors, evaluate_field, reference_samples
-from .norms import max_error, nrmse, r2, relative_l2, rmse
+from .norms import max_error, nrmse, r2, relative_l2, rmse, vrmse
 from .spectra import energy_spectrum
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "reference_samples",
     "relative_l2",
     "rmse",
+    "vrmse",
 ]

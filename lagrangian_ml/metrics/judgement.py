@@ -1,7 +1,8 @@
 """A field judged against a problem's truth: evaluated at samples in chunks, on a grid which the domain chooses.
 
-Errors are ‖û − u‖/‖u‖ over all stored points of the reference, and the maximum. An exact reference is sampled once,
-by `reference_samples`; a stored one brings its own points. Keep the samples: making them costs more than the norms.
+Errors are ‖û − u‖/‖u‖ over all stored points of the reference, ‖û − u‖/‖u − mean u‖, and the maximum. An exact
+reference is sampled once, by `reference_samples`; a stored one brings its own points. Keep the samples: making them
+costs more than the norms.
 """
 
 import math
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
 from ..core import Field, Point, Problem, Samples
-from .norms import max_error, relative_l2
+from .norms import max_error, relative_l2, vrmse
 
 _DEFAULT_STEADY = {1: (257,), 2: (65, 65), 3: (33, 33, 33)}
 _DEFAULT_EVOLVING = {1: (101, 257), 2: (21, 65, 65), 3: (11, 17, 17, 17)}
@@ -21,7 +22,9 @@ _DEFAULT_SCATTERED = {"steady": (4096,), "evolving": (11, 1024)}
 
 
 def errors(field: Field, samples: Samples, *, batch_size: int = 4096) -> dict[str, float]:
-    """{"relative_l2", "max"} of a field at the samples, as Python floats (NaN where the field is).
+    """{"relative_l2", "vrmse", "max"} of a field at the samples, as Python floats (NaN where the field is).
+
+    A constant truth has no "vrmse".
 
     Raises ValueError if the field's shape is not that of the truth, or if the truth is not finite or is zero.
     """
@@ -29,7 +32,10 @@ def errors(field: Field, samples: Samples, *, batch_size: int = 4096) -> dict[st
     truth = samples.u
     if prediction.shape != truth.shape:
         raise ValueError(f"the field gives {prediction.shape} at the samples, their truth is {truth.shape}.")
-    return {"relative_l2": float(relative_l2(prediction, truth)), "max": float(max_error(prediction, truth))}
+    norms = {"relative_l2": relative_l2, "vrmse": vrmse, "max": max_error}
+    if not jnp.any(jnp.ptp(truth, axis=0) > 0):
+        del norms["vrmse"]
+    return {name: float(norm(prediction, truth)) for name, norm in norms.items()}
 
 
 def evaluate_field(field: Field, point: Point, *, batch_size: int = 4096) -> Inexact[Array, "*n c"]:

@@ -1,7 +1,7 @@
 """Norms of an error û − u, over all stored points at once.
 
 Published tables mix conventions: a ratio of sums (`relative_l2`, ours everywhere) is not a mean of ratios
-(`nrmse` with `axes`, as PDEBench averages it), and both differ from a ratio to the variance (`r2`).
+(`nrmse` with `axes`, as PDEBench averages it), and both differ from ratios to the variance (`vrmse`, `r2`).
 A truth that cannot be divided by is a ValueError; under `jit`, where values are unknown, the result is NaN or inf.
 """
 
@@ -46,6 +46,18 @@ def nrmse(prediction: Values, truth: Values, axes: tuple[int, ...] | None = None
     norm = _mean_square(truth, axes)
     _need(jnp.all(norm > 0), f"the truth is zero over axes={axes} somewhere: no ratio exists; take more axes.")
     return jnp.mean(jnp.sqrt(_mean_square(prediction - truth, axes) / norm))
+
+
+def vrmse(prediction: Values, truth: Values) -> Real[Array, ""]:
+    """‖û − u‖ / ‖u − mean u‖, the mean that of each component (n, c): what is constant in u does not count.
+
+    The variance-scaled error of The Well (arXiv 2412.00568), over all entries at once. ValueError for a constant truth
+    too.
+    """
+    prediction, truth = _pair(prediction, truth)
+    variance = _mean_square(truth - jnp.mean(truth, axis=tuple(range(max(1, truth.ndim - 1)))))
+    _need(variance > 0, "the truth is constant: it has no variance to compare with; use `rmse` or `relative_l2`.")
+    return jnp.sqrt(_mean_square(prediction - truth) / variance)
 
 
 def r2(prediction: Values, truth: Values) -> Real[Array, ""]:

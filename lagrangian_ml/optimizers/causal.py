@@ -25,7 +25,7 @@ class Causal(eqx.Module):
 
     Args:
         optimizer: what makes the steps, such as `LevenbergMarquardt()` or `from_optax(optax.adam(1e-3))`.
-        horizon: times run from 0 to this.
+        horizon: times run from 0 to this; later ones count as the last chunk.
         tolerances: the values of ε, growing.
         num_chunks: into how many equal parts time is cut.
 

@@ -2,6 +2,7 @@
 
 from .animation import animate
 from .density import density_figure, save_density_figures
+from .frame import characteristics_figure, save_characteristics
 from .ftle import ftle_figure, save_ftle_figure
 from .history import history_figure
 from .run import png, save_run_figures
@@ -12,11 +13,13 @@ from .style import style
 
 __all__ = [
     "animate",
+    "characteristics_figure",
     "density_figure",
     "ftle_figure",
     "history_figure",
     "png",
     "samples_figure",
+    "save_characteristics",
     "save_density_figures",
     "save_ftle_figure",
     "save_run_figures",

@@ -65,7 +65,7 @@ def _along_time(samples, prediction, times, paths, title):
     if view is not None and view.gridded:
         u, (norm, colours) = view.prediction[0].T, value_scale(view.prediction[0])
         image = ax.pcolormesh(
-            view.horizontal, view.vertical, u, norm=norm, cmap=colours, shading="nearest", rasterized=True
+            view.horizontal, view.vertical, u, norm=norm, cmap=colours, shading="gouraud", rasterized=True
         )
         fig.colorbar(image, ax=ax, pad=0.02, label=r"$\hat{u}$")
     for path in _copies(paths[:, :, 0], float(lower), float(upper)):

@@ -1,6 +1,6 @@
 """A dye in two gyres that breathe between walls, where it is stretched and folded; a test of coherent structures.
 
-The flow is that of Shadden, Lekien & Marsden 2005 (doi 10.1016/j.physd.2005.10.007), sec. 6.2, with their A = 0.1,
+The flow is that of Shadden, Lekien & Marsden 2005 (doi 10.1016/j.physd.2005.10.007) with their A = 0.1,
 ε = 0.25 and period 10. The walls let nothing through, so that they need no conditions.
 """
 

@@ -1,4 +1,4 @@
-"""Noisy observations of a known density and its velocity, drawn anew at every step: they never repeat."""
+"""Noisy observations of a known density and its velocity, drawn anew at every step, or once and stored."""
 
 from collections.abc import Callable
 from typing import Any
@@ -85,6 +85,21 @@ def exact_field(problem: Problem) -> Any:
     return field
 
 
+def equal_times(num_times: int, until: float) -> tuple[float, ...]:
+    """`num_times` equal times of [0, until], ends included. ValueError for less than two."""
+    if num_times < 2:
+        raise ValueError(f"num_times={num_times}: observations at equal times need at least 2, the first and the last.")
+    return tuple(until * i / (num_times - 1) for i in range(num_times))
+
+
+def stored_observations(
+    problem: Problem, *, num_samples: int = 8192, num_times: int = 31, pool: int = 4, seed: int = 0, **noise: Any
+) -> Samples:
+    """`num_samples` of `fresh_observations`, drawn once; `seed` decides all, `noise` are its other settings."""
+    source = fresh_observations(problem, num_points=num_samples, num_times=num_times, pool=pool, **noise)
+    return jax.jit(lambda key: source.draw(key))(jax.random.key(seed))
+
+
 def fresh_observations(
     problem: Problem,
     *,
@@ -97,11 +112,9 @@ def fresh_observations(
 ) -> FreshObservations:
     """Observations anywhere in the domain, at `num_times` equal times of [0, `until`], the horizon unless given."""
     last = problem.horizon if until is None else until
-    if num_times < 2 or last is None or not 0 < last <= (problem.horizon or 0.0):
-        raise ValueError(
-            f"num_times={num_times} must be at least 2 and until={until} a time in (0, {problem.horizon}]."
-        )
-    times = tuple(last * i / (num_times - 1) for i in range(num_times))
+    if last is None or not 0 < last <= (problem.horizon or 0.0):
+        raise ValueError(f"until={until} must be a time in (0, {problem.horizon}].")
+    times = equal_times(num_times, last)
     domain, field = problem.domain, exact_field(problem)
     return FreshObservations(
         field, domain.from_unit, domain.unit_dim, times, num_points, pool, log_density_noise, velocity_noise

@@ -1,6 +1,6 @@
 """A smooth blob in LeVeque's swirl on the unit square: drawn out into a spiral, and brought back to its start at t = T.
 
-LeVeque 1996 (doi 10.1137/0733033), sec. 4, with T = 1.5 and a Gaussian of width 0.1 at (0.5, 0.75). Nothing crosses the
+LeVeque 1996 (doi 10.1137/0733033), with T = 1.5 and a Gaussian of width 0.1 at (0.5, 0.75). Nothing crosses the
 walls, where the velocity vanishes. The truth is the initial value at the foot of the characteristic, which an adaptive
 solver of order 8 follows back in time.
 """

@@ -74,6 +74,7 @@ def test_manufactured_solutions_have_the_second_order(name):
     assert math.log2(errors[0] / errors[1]) == pytest.approx(2.0, abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_centre_of_the_unit_square():
     """−Δp = 1, p = 0 on the walls: p(½, ½) = 16/π⁴ Σ (−1)^(i+j) / (mn(m² + n²)), m = 2i + 1, n = 2j + 1: 0.0736713…
 
@@ -229,6 +230,7 @@ def test_the_number_of_steps_does_not_grow_with_the_grid():
     assert not sufficient(32, 30)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float32")
 def test_single_precision_is_kept_and_converges():
     grid = square(64)

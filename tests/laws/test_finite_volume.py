@@ -541,7 +541,7 @@ DIFFERENTIATED = {  # scheme: (Riemann solver, the equation of a coefficient, it
 }
 
 
-@pytest.mark.parametrize("scheme", DIFFERENTIATED)
+@pytest.mark.parametrize("scheme", [pytest.param(s, marks=[pytest.mark.slow] * (s == "weno5")) for s in DIFFERENTIATED])
 def test_gradients_of_a_rollout_are_difference_quotients(scheme):
     """With respect to the initial means and to γ or g, of a smooth flow."""
     riemann, build, coefficient = DIFFERENTIATED[scheme]

@@ -110,6 +110,13 @@ FLOWS = {  # name: constructor (dim, key)
 }
 IN_A_BOX = {"to box", "displacement between walls", "coupling flow", "factored spline flow"}
 LARGEST_DIM = {"monotone": 1}
+COMPOSED = {  # of others in the table: slow
+    "residual inverted",
+    "displacement between walls",
+    "windowed",
+    "coupling flow",
+    "factored spline flow",
+}
 # The factor of the large parameters; a displacement may fold, the others must not.
 LARGEST = {"displacement": 1.0, "displacement between walls": 1.0, "windowed": 1.0}
 NUM_POINTS = 64
@@ -168,7 +175,7 @@ def points(dim):
 def cases(dims, by_default):
     """(name, dim) of the table; those in other dimensions than `by_default` are slow, if the map exists there."""
     pairs = [(name, dim) for name in FLOWS for dim in dims if dim <= LARGEST_DIM.get(name, 3)]
-    slow = lambda name, dim: dim != min(by_default, LARGEST_DIM.get(name, 3))
+    slow = lambda name, dim: name in COMPOSED or dim != min(by_default, LARGEST_DIM.get(name, 3))
     return [pytest.param(*case, marks=[pytest.mark.slow] * slow(*case)) for case in pairs]
 
 

@@ -45,7 +45,7 @@ def backwards(equation):
     return Backwards(**{field.name: getattr(equation, field.name) for field in dataclasses.fields(equation)})
 
 
-@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "velocity-3d")) for n in FLOWS])
 def test_exact_flows_and_the_sign_of_their_advection(name):
     """Vortices at rest do not see the sign; carried by a mean flow, all do."""
     equation, flow, grid, steps = FLOWS[name]

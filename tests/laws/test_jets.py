@@ -44,7 +44,8 @@ def constant(z):
     return jnp.ones(2)
 
 
-FUNCTIONS = [network, many_primitives, scanned, nested_calls, where_and_ints, constant]
+MANY = pytest.param(many_primitives, marks=pytest.mark.slow)
+FUNCTIONS = [network, MANY, scanned, nested_calls, where_and_ints, constant]
 
 
 @pytest.mark.parametrize("f", FUNCTIONS)
@@ -61,7 +62,7 @@ def test_forward_laplacian_is_the_hessian_trace(f):
 
 
 @pytest.mark.parametrize("axes", [(0,), (0, 0), (0, 1), (1, 1, 1), (0, 1, 2), (0, 0, 1, 1), (2, 2, 2, 2)])
-@pytest.mark.parametrize("f", [network, many_primitives])
+@pytest.mark.parametrize("f", [network, MANY])
 def test_mixed_and_higher_derivatives(f, axes):
     x, nested = jnp.asarray(POINT), f
     for axis in axes:

@@ -49,7 +49,7 @@ class Interpolated:
         return (weights @ (self.modes.real @ jnp.cos(phase) - self.modes.imag @ jnp.sin(phase)))[None]
 
 
-@pytest.mark.parametrize("name", SOLVED)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n != "burgers")) for n in SOLVED])
 def test_one_problem_is_solved_by_a_solver_and_judged_by_a_pinn(name):
     problem, (n, num_steps, dealias, error, defect) = problem_of(name), SOLVED[name]
     grid = Grid((n,), *problem.domain.bounds)
@@ -91,7 +91,10 @@ def test_a_computed_truth_agrees_with_that_of_others(name, reference_file):
     assert float(relative_l2(ours, theirs)) < FILES[name]
 
 
-@pytest.mark.parametrize("name", [name for name in problem_names() if not callable(load_problem(name).reference)])
+COMPUTED = [name for name in problem_names() if hasattr(load_problem(name).reference, "samples")]
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "swirl")) for n in COMPUTED])
 def test_a_computed_truth_has_converged(name):
     """The reference warns unless it agrees with one of half its points and half its steps."""
     with warnings.catch_warnings():

@@ -120,7 +120,10 @@ def theirs_after(make, options, grid, dt, num_steps, order, dealias, start):
         return jax.jit(exponax.repeat(step, num_steps))(start)
 
 
-@pytest.mark.parametrize("name", OTHERS)
+SLOW = {"velocity-3d", "vorticity-2d", "vector_burgers-2d"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in OTHERS])
 def test_exponax_takes_the_same_steps(name):
     equation, make, options, shape, length, dt, order, dealias, sign = OTHERS[name]
     grid = periodic(*shape, length=length)
@@ -183,6 +186,7 @@ def test_the_file_of_burgers(reference_file):
     assert float(relative_l2(u, data["u"][1:, :-1])) < 1e-11
 
 
+@pytest.mark.slow
 def test_the_file_of_allen_and_cahn_is_that_of_512_modes_with_aliases(reference_file):
     """u₀ has a kink at x = ±1. Our finer solutions converge, also to that of cosines between walls; the file is off."""
     theirs = np.load(reference_file("allen_cahn.npz"), allow_pickle=False)["u"][1:]

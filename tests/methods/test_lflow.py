@@ -123,9 +123,14 @@ def test_the_truth_has_perfect_scores():
 def test_bad_observations_are_refused_by_their_first_row(row, values, told):
     problem = drifting(2)
     samples = replaced(replaced(observed(problem, 16), row, **values), 12, **values)
+    again = told + r".* \(2 such rows\)"
     for method, model in ((lflow, SMALL), (divergence_free, MLP)):
-        with pytest.raises(ValueError, match=told + r".* \(2 such rows\)"):
+        with pytest.raises(ValueError, match=again):
             method(problem, model, observations=samples, key=KEY)
+    stored = [ArraySource({"data": samples})] + ([] if "u" in values else [ArraySource({"samples": samples.point})])
+    for source in stored:
+        with pytest.raises(ValueError, match=again):
+            lflow(problem, SMALL, lambda problem, source=source: source, key=KEY)
 
 
 def test_what_there_is_to_fit_and_what_not():

@@ -34,7 +34,7 @@ def test_the_truth_has_no_residual(name):
         assert float(jnp.max(jnp.abs(residual))) < 1e-10, term
 
 
-@pytest.mark.parametrize("name", problem_names())
+@pytest.mark.parametrize("name", [name for name in problem_names() if load_problem(name).equation.num_components == 1])
 def test_the_objective_has_just_the_terms_that_the_ansatz_leaves(name):
     problem = load_problem(name)
     every = set(strong_form(problem))
@@ -44,9 +44,9 @@ def test_the_objective_has_just_the_terms_that_the_ansatz_leaves(name):
         assert set(task.objective) == every - satisfied
         objective, source = strong_form(problem), POINTS(problem)
         batch, _ = source.next(source.init(jax.random.key(1)), task.model, objective)
-        residuals = evaluate_terms(objective, task.model, batch)
-        for term in satisfied:
-            assert float(jnp.max(jnp.abs(residuals[term]))) < 1e-12, term
+        kept = {name: objective[name] for name in satisfied}
+        for term, residual in jax.jit(partial(evaluate_terms, kept, task.model))(batch).items():
+            assert float(jnp.max(jnp.abs(residual))) < 1e-12, term
 
 
 @pytest.mark.parametrize(("name", "bound"), [("heat", 2e-4), ("poisson", 2e-4)])

@@ -34,7 +34,11 @@ def with_mini_batches():
 
 
 @pytest.mark.parametrize(
-    "make, optimizer", [(adaptive_points, LevenbergMarquardt()), (with_mini_batches, optax.adam(1e-2))]
+    "make, optimizer",
+    [
+        pytest.param(adaptive_points, LevenbergMarquardt(), marks=pytest.mark.slow),
+        (with_mini_batches, optax.adam(1e-2)),
+    ],
 )
 def test_a_run_cut_between_two_redraws_ends_with_the_same_bits(tmp_path, make, optimizer):
     task = dataclasses.replace(make(), errors=lambda model: {}, figures=lambda *_: [])
