@@ -118,6 +118,7 @@ def initial_speed(problem: Problem) -> float:
     domain, initial, horizon = evolving_box(problem)
     equation = problem.equation
 
+    @jax.jit  # op by op it takes seconds
     @jax.vmap
     def velocity(part, x):
         jet = point_jet(lambda t, x: initial(x), x, horizon * part)

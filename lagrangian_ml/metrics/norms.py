@@ -55,7 +55,7 @@ def vrmse(prediction: Values, truth: Values) -> Real[Array, ""]:
     too.
     """
     prediction, truth = _pair(prediction, truth)
-    variance = _mean_square(truth - jnp.mean(truth, axis=tuple(range(max(1, truth.ndim - 1)))))
+    variance = _mean_square(truth - jnp.mean(truth, axis=tuple(range(max(1, truth.ndim - 1))), keepdims=True))
     _need(variance > 0, "the truth is constant: it has no variance to compare with; use `rmse` or `relative_l2`.")
     return jnp.sqrt(_mean_square(prediction - truth) / variance)
 

@@ -252,6 +252,7 @@ def test_continuous_flows_obey_the_laws_to_their_tolerance(dim, tolerance):
     assert max(found.values()) < 10 * tolerance, found
 
 
+@pytest.mark.slow
 def test_hutchinsons_estimate_is_right_on_average():
     field, (t, x) = velocity_network(3, jax.random.key(3)), points(3)
     exact = forward(OdeFlow(field, num_steps=8), t[:4], x[:4])[1]
@@ -293,7 +294,7 @@ def test_flows_of_velocity_fields_are_those_known():
 
 
 @pytest.mark.usefixtures("float32")
-@pytest.mark.parametrize("transformer", [None, SPLINE], ids=["affine", "spline"])
+@pytest.mark.parametrize("transformer", [None, pytest.param(SPLINE, marks=pytest.mark.slow)], ids=["affine", "spline"])
 def test_single_precision_holds_up_to_the_walls(transformer):
     """Values and gradients are finite at the walls, and points come back to where they were."""
     flow = coupling_flow([-4.0] * 2, [4.0] * 2, num_layers=1, depth=1, transformer=transformer, key=jax.random.key(0))
