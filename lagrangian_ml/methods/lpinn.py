@@ -9,7 +9,7 @@ random map of full size folds, where u_xx is infinite.
 
 `slip` keeps (v − ∂_tφ)·∇u in D_t w, so that the equation holds exactly in whatever frame; without it, the paper's form,
 the frame has to move with the flow. It is the default: after 100 steps on Burgers' moving front from sin x + 10 the
-error relative to ‖u − 10‖ was SLIP with it and NOSLIP without, on convection after 80 steps 2.2e-9 and 7.6e-10, one
+error relative to ‖u − 10‖ was 3.1e-5 with it and 5.0e-4 without, on convection after 80 steps 2.2e-9 and 7.6e-10, one
 seed each.
 """
 

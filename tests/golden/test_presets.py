@@ -14,7 +14,7 @@ BOUNDS = {  # preset: (key of its errors, bound, file of others and the bound ag
     "allen_cahn_pinn": ("relative_l2", 1e-2, ("allen_cahn.npz", 1e-2)),
     "kdv_pinn": ("relative_l2", 1e-2, ("kdv.npz", 1e-2)),
     "convection_lpinn": ("relative_l2", 1e-8, None),
-    "burgers_shock_lpinn": ("relative_l2", 1e-5, None),
+    "burgers_shock_lpinn": ("vrmse", 1e-4, None),  # relative to ‖u − 10‖
     "convection_pinn": ("relative_l2", 1e-2, None),  # not promised: where PINNs trained by gradient descent fail
     "heat_pinn": ("relative_l2", 1e-5, None),
     "poisson_pinn": ("relative_l2", 1e-5, None),

@@ -126,7 +126,7 @@ def solve(problem, num_steps, num_points, **network):
     assert set(task.objective) == {"equation", "characteristics"}
     key = jax.random.key(1)
     result = fit(task.model, task.objective, task.source, LevenbergMarquardt(), num_steps=num_steps, key=key)
-    return task.errors(result.model)["relative_l2"]
+    return task.errors(result.model)["vrmse"]  # what is carried as a whole does not count
 
 
 def test_convection_is_solved_to_eight_digits():
@@ -140,15 +140,16 @@ def test_a_moving_front_is_solved():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("offset", [0.0, 70.0])
-def test_a_moving_front_is_solved_at_any_speed(offset):
-    problem = load_problem("burgers_shock", offset=offset)
-    assert solve(problem, 200, 1024, width=16, depth=2) < 1e-3
+def test_a_moving_front_is_solved_as_well_at_any_speed():
+    problems = [load_problem("burgers_shock", offset=offset) for offset in (0.0, 10.0, 70.0)]
+    errors = [solve(problem, 100, 512, width=16, depth=2) for problem in problems]
+    assert max(errors) < 1e-4 and max(errors) < 2 * min(errors)
 
 
 @pytest.mark.slow
 def test_a_monotone_map_solves_the_moving_front():
-    assert solve(load_problem("burgers_shock"), 150, 512, characteristics=monotone, width=16, depth=1) < 1e-3
+    problem = load_problem("burgers_shock", equation=equations.Burgers(0.1))
+    assert solve(problem, 100, 512, characteristics=monotone, width=16, depth=1) < 1e-3
 
 
 def test_a_carried_state_leaves_the_characteristics_alone():
