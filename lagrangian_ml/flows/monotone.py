@@ -6,9 +6,9 @@ antiderivative that is wanted,
 and every positive trigonometric polynomial of degree K is such a square (Fejér and Riesz, 1916). No integral is left to
 quadrature, as it is in unconstrained monotone networks (Wehenkel & Louppe 2019, arXiv 1908.05164). c(t) and shift(t)
 come from a network of t and are 1, 0, 0, … and 0 at t = 0: the identity. Between walls L is twice their distance, c is
-real and there is no shift, so that both ends stay. A jump in ∂x/∂X needs many modes: on Burgers' moving front an LPINN with 12
-ended at 4e-4 of ‖u − 10‖ for ν = 0.1, but at 6e-2 for ν = 0.01, where `displacement` is the better map. One dimension
-only.
+real and there is no shift, so that both ends stay. One dimension only. A jump in ∂x/∂X needs many modes: on Burgers'
+moving front an LPINN with 12 ended at 4e-4 of ‖u − 10‖ for ν = 0.1 and at 6e-2 for ν = 0.01, where `displacement` is
+the better map.
 """
 
 import math
