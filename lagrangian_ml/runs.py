@@ -215,9 +215,10 @@ def _header(config, prepared, path):
     name = lambda thing: type(thing).__name__
     target = lambda group: str(config[group]["_target_"]).rpartition(".")[2]
     devices = jax.devices()
+    trained = f", {target('optimizer')}" if prepared.task.objective else ""
     print(
-        f"{config['experiment']}: {name(prepared.parts.problem.equation)} by {target('method')}, {target('model')}, "
-        f"{target('optimizer')}\n{config['precision']}, {len(devices)} × {devices[0].device_kind}, "
+        f"{config['experiment']}: {name(prepared.parts.problem.equation)} by {target('method')}, {target('model')}"
+        f"{trained}\n{config['precision']}, {len(devices)} × {devices[0].device_kind}, "
         f"seed {config['seed']}, {path}",
         flush=True,
     )

@@ -112,6 +112,8 @@ def monotone(
 def initial_speed(problem: Problem) -> float:
     """The largest speed at which the initial value is carried, on sampled points and times of the horizon.
 
+    Where nothing moves at first it is the shortest side of the domain in the time of the horizon.
+
     Raises ValueError for an equation without a transport velocity, and if walls are crossed: the characteristics of
     the problem do not stay in its domain then.
     """
@@ -142,7 +144,7 @@ def initial_speed(problem: Problem) -> float:
                     f"the velocity crosses the {side} face of axis {axis} with the speed {float(across):.3g}: "
                     "particles leave the domain there. Make the axis Periodic, or take a domain that the flow stays in."
                 )
-    return float(speed)
+    return float(speed) or min(domain.lengths) / horizon
 
 
 def periodic_axes(problem: Problem) -> tuple[int, ...]:

@@ -42,14 +42,18 @@ def check_places(point: Point, problem: Problem) -> None:
 def check_invertible(flow: FlowMap, point: Point, *, tolerance: float = 1e-4) -> None:
     """ValueError where the map is folded at these places x and times t, or its inverse does not lead back.
 
-    Checked are finite labels, det ∂x/∂X > 0 and |φ(t, φ⁻¹(t, x)) − x| ≤ tolerance · (1 + |x|).
+    Checked are finite labels, |φ(t, φ⁻¹(t, x)) − x| ≤ tolerance · (1 + |x|), and det ∂x/∂X > 0 both at the label that
+    the inverse finds, one of several where the map is folded, and at the label X = x.
     """
+    if point.t is None:
+        raise ValueError("a flow map is examined at times: give Point(x, t) with t (n,).")
     x, t = jnp.asarray(point.x), jnp.asarray(point.t)
-    labels, back, det = jax.jit(jax.vmap(lambda t, x: _examine(flow, t, x)))(t, x)
-    x, labels, back, det = (np.asarray(a) for a in (x, labels, back, det))
+    labels, back, det, there = jax.jit(jax.vmap(lambda t, x: _examine(flow, t, x)))(t, x)
+    x, labels, back, det, there = (np.asarray(a) for a in (x, labels, back, det, there))
     where = np.concatenate([np.asarray(t)[:, None], x], axis=1)
     _refuse(~np.isfinite(labels).all(axis=1), "(t, x)", where, "has no finite label: the inverse does not exist there")
     _refuse(~(det > 0), "(t, x)", where, "is where the map is folded, det ∂x/∂X ≤ 0", {"det": det})
+    _refuse(there <= 0, "(t, X)", where, "is a label where the map is folded, det ∂x/∂X ≤ 0", {"det": there})
     gap = np.linalg.norm(back - x, axis=1)
     off = ~(gap <= tolerance * (1 + np.linalg.norm(x, axis=1)))
     _refuse(off, "(t, x)", where, "does not come back: forward(inverse(x)) is another place", {"gap": gap})
@@ -57,7 +61,8 @@ def check_invertible(flow: FlowMap, point: Point, *, tolerance: float = 1e-4) ->
 
 def _examine(flow, t, x):
     X, _ = flow.inverse(t, x)
-    return X, flow.forward(t, X)[0], jnp.linalg.det(flow.deformation_gradient(t, X))
+    det = lambda X: jnp.linalg.det(flow.deformation_gradient(t, X))
+    return X, flow.forward(t, X)[0], det(X), det(x)
 
 
 def _refuse(bad, name, rows, why, values=None):

@@ -105,7 +105,7 @@ def continuous_flow(
 
 
 def _into_box(lower, upper):
-    return ToBox(lower, upper, 0.5 * min(b - a for a, b in zip(lower, upper, strict=True)))
+    return ToBox(lower, upper, 0.5 * min(b - a for a, b in zip(lower, upper)))
 
 
 def active_axes(dim: int, layer: int) -> tuple[int, ...]:

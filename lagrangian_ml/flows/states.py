@@ -37,8 +37,9 @@ def carried(problem: Problem, model: Callable[..., Any] = MLP, *, key: Key[Array
     """
     equation, initial = problem.equation, problem.initial
     x = problem.domain.sample(64, key=key)
+    t = jnp.linspace(0.0, problem.horizon or 0.0, 64, dtype=x.dtype)
     wave = lambda t, x: jnp.sin(jnp.arange(1, equation.num_components + 1) + 3 * jnp.sum(x) - t)
-    change = jax.jit(jax.vmap(lambda x: equation.forcing(point_jet(wave, x, jnp.zeros((), x.dtype)))))(x)
+    change = jax.jit(jax.vmap(lambda t, x: equation.forcing(point_jet(wave, x, t))))(t, x)
     if initial is None or jnp.any(change != 0):
         raise ValueError(
             f"state=carried keeps the initial value on every particle; got {type(equation).__name__} with "

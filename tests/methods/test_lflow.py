@@ -150,6 +150,11 @@ def test_a_folded_map_is_found():
     fold = Displacement(lambda t, X: jnp.stack([-2.0 * X[0], jnp.zeros_like(X[1])]))
     with pytest.raises(ValueError, match=r"row 1: \(t, x\) = \[0.9, 0.0, 0.0\] is where the map is folded.*det = -0.8"):
         check_invertible(fold, point)
+    waves = Displacement(lambda t, X: -1.5 * jnp.sin(X))  # from 0.25 three labels lead back, two of them unfolded
+    with pytest.raises(ValueError, match=r"row 0: \(t, X\) = \[1.0, 0.3\] is a label where the map is folded"):
+        check_invertible(waves, Point(jnp.array([[0.3]]), jnp.array([1.0])))
+    with pytest.raises(ValueError, match=r"give Point\(x, t\)"):
+        check_invertible(fold, Point(jnp.zeros((1, 2))))
     check_invertible(SMALL([-2.0] * 2, [2.0] * 2, key=KEY), point)
 
 

@@ -164,6 +164,8 @@ def test_a_carried_state_leaves_the_characteristics_alone():
     np.testing.assert_array_equal(still(0.7, point.x), problem.initial(point.x))
     with pytest.raises(ValueError, match="state=carried"):
         lpinn(load_problem("shear"), partial(MLP, width=4, depth=1), state=carried, key=KEY)
+    with pytest.raises(ValueError, match="state=carried"):  # at rest at t = 0
+        carried(replace(problem, equation=Beating(lambda t, x: 1 + 0 * x)), key=KEY)
 
 
 @pytest.mark.slow
@@ -276,6 +278,13 @@ def test_time_marching_joins_its_windows():
     field = time_marching(problem, 4, exact, key=jax.random.key(0))
     t, x = jnp.linspace(0.0, 1.0, 33), jnp.linspace(0.0, 6.0, 33)[:, None]
     np.testing.assert_allclose(jax.vmap(field)(t, x), jax.vmap(problem.reference)(t, x), atol=1e-12)
+
+
+class Beating(equations.PassiveTransport):
+    """D_t u = sin πt"""
+
+    def nonlinear(self, u):
+        return jnp.sin(jnp.pi * u.t) + 0 * u.value
 
 
 def delayed(equation, start):
