@@ -93,9 +93,17 @@ def equal_times(num_times: int, until: float) -> tuple[float, ...]:
 
 
 def stored_observations(
-    problem: Problem, *, num_samples: int = 8192, num_times: int = 31, pool: int = 4, seed: int = 0, **noise: Any
+    problem: Problem,
+    *,
+    num_samples: int = 8192,
+    num_times: int = 31,
+    pool: int = 4,
+    log_density_noise: float | int = 0.023,
+    velocity_noise: float | int = 0.014,
+    seed: int = 0,
 ) -> Samples:
-    """`num_samples` of `fresh_observations`, drawn once; `seed` decides all, `noise` are its other settings."""
+    """`num_samples` of `fresh_observations`, drawn once; `seed` decides all."""
+    noise = {"log_density_noise": log_density_noise, "velocity_noise": velocity_noise}
     source = fresh_observations(problem, num_points=num_samples, num_times=num_times, pool=pool, **noise)
     return jax.jit(lambda key: source.draw(key))(jax.random.key(seed))
 

@@ -175,6 +175,7 @@ def test_the_swirl_returns_to_its_start():
     points = partial(collocation, num_points=2048, resample_every=10, adaptive=ResidualAdaptive(floor=0.2))
     network, weights = partial(MLP, width=16, depth=2), {"characteristics": 0.01}
     task = lpinn(problem, network, points, state=carried, characteristics=pieces, weights=weights, key=KEY)
+    assert set(task.objective) == {"equation", "characteristics"}  # the slip is left of the equation
     result = fit(task.model, task.objective, task.source, LevenbergMarquardt(), num_steps=60, key=jax.random.key(1))
     assert task.errors(result.model)["relative_l2"] < 1e-3
 
