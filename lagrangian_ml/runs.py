@@ -28,7 +28,7 @@ from .training import Checkpoints, RunDirectory, Task, begin, restore_model, run
 
 @dataclass(frozen=True)
 class Run:
-    """A trained model with its problem. `predict` is its solution at many points, `field` at one."""
+    """A trained model with its problem. `predict` is its solution at many points, `field` at one, if it is one."""
 
     model: Any
     problem: Problem
@@ -43,6 +43,7 @@ class Run:
         Raises:
             ValueError: if there is a t too many or too few, or if the shapes do not fit.
         """
+        _require_field(self)
         steady, dim = self.problem.horizon is None, self.problem.domain.dim
         if len(point) != (1 if steady else 2):
             raise ValueError(f"predict takes {'x: the problem is steady' if steady else 't and x'}.")
@@ -55,6 +56,14 @@ class Run:
         if t is not None and t.shape not in {(), (x.shape[0],)}:
             raise ValueError(f"t has the shape {t.shape}; expected a number or ({x.shape[0]},), as many as x.")
         return evaluate_field(self.field, Point(x, None if t is None else jnp.broadcast_to(t, x.shape[:1])))
+
+
+def _require_field(run):
+    if run.field is None:
+        raise ValueError(
+            f"the solution of {run.config['experiment']} is no field of t and x: use load_run(…).model, and the files "
+            f"in {run.path / 'figures'}."
+        )
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ def prepare(config: dict[str, Any]) -> Prepared:
     parts = build(config)
     task = call(parts.method, "method", parts.problem, parts.model, parts.source, key=parts.key("method"))
     # A method that cannot work here, such as a second-order one in float32, says so before any training.
-    begun = lambda key: begin(task.model, task.source, parts.optimizer, key=key)
+    begun = lambda key: begin(task.model, task.source, task.optimizer or parts.optimizer, key=key)
     call(eqx.filter_eval_shape, "optimizer", begun, parts.key("fit"))
     return Prepared(parts, task)
 
@@ -103,7 +112,7 @@ def resume(path: str | Path, overrides: Sequence[str] = (), *, modules: Sequence
         print(f"{path} is finished: {saved} steps. Give trainer.num_steps=… to extend it.")
         return directory.path
     prepared = prepare(changed)
-    if directory.status()[0] == "finished" and not prepared.task.objective:
+    if directory.status()[0] == "finished" and not (prepared.task.objective or prepared.task.optimizer):
         print(f"{path} is finished: there was nothing to train.")
         return directory.path
     _header(changed, prepared, directory.path)
@@ -116,6 +125,7 @@ def evaluate(path: str | Path, reference: str | Path, *, modules: Sequence[str] 
     try:
         find_file(reference)  # before the run is rebuilt, which takes seconds
         run = load_run(path, modules=modules)
+        _require_field(run)
         samples = read_samples(reference, run.problem)
         found = errors(run.field, samples)
     except ConfigError:
@@ -141,7 +151,8 @@ def load_run(path: str | Path, *, modules: Sequence[str] = ()) -> Run:
         model = restore_model(prepared.task, prepared.parts.optimizer, directory.path)
     except (FileNotFoundError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    field, summary = prepared.task.field(model), directory.read_json("summary.json")
+    field = None if prepared.task.field is None else prepared.task.field(model)
+    summary = directory.read_json("summary.json")
     return Run(model, prepared.parts.problem, field, config, summary, directory.path)
 
 
@@ -216,8 +227,10 @@ def _header(config, prepared, path):
     target = lambda group: str(config[group]["_target_"]).rpartition(".")[2]
     devices = jax.devices()
     trained = f", {target('optimizer')}" if prepared.task.objective else ""
+    problem = prepared.parts.problem
+    solved = name(getattr(problem, "equation", problem))
     print(
-        f"{config['experiment']}: {name(prepared.parts.problem.equation)} by {target('method')}, {target('model')}"
+        f"{config['experiment']}: {solved} by {target('method')}, {target('model')}"
         f"{trained}\n{config['precision']}, {len(devices)} × {devices[0].device_kind}, "
         f"seed {config['seed']}, {path}",
         flush=True,

@@ -2,6 +2,7 @@
 
 from .causal import Causal
 from .levenberg_marquardt import LevenbergMarquardt
+from .march import March
 from .optax_adapter import from_optax
 
-__all__ = ["Causal", "LevenbergMarquardt", "from_optax"]
+__all__ = ["Causal", "LevenbergMarquardt", "March", "from_optax"]

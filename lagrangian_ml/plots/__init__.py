@@ -5,6 +5,7 @@ from .density import density_figure, save_density_figures
 from .frame import characteristics_figure, save_characteristics
 from .ftle import ftle_figure, save_ftle_figure
 from .history import history_figure
+from .particles import animate_particles, particles_figure, save_particle_stills
 from .run import png, save_run_figures
 from .samples import samples_figure
 from .slices import slices_figure
@@ -13,15 +14,18 @@ from .style import style
 
 __all__ = [
     "animate",
+    "animate_particles",
     "characteristics_figure",
     "density_figure",
     "ftle_figure",
     "history_figure",
+    "particles_figure",
     "png",
     "samples_figure",
     "save_characteristics",
     "save_density_figures",
     "save_ftle_figure",
+    "save_particle_stills",
     "save_run_figures",
     "slices_figure",
     "solution_figure",

@@ -16,6 +16,8 @@ _SERIES = {
     "train_rms": (_TRAINING, PREDICTION, "-", 1.0),
     "fresh_rms": ("rms residual, fresh points", OTHER, _DASHED, 1.2),
     "relative_l2": ("relative $L_2$ error", ERROR, "-", 1.6),
+    "distance": ("distance covered", ERROR, "-", 1.6),
+    "target_distance": ("distance to the target", ERROR, "-", 1.6),
 }
 _RELATIVE = "_relative"  # ends the key of the relative error of a trained coefficient
 

@@ -66,7 +66,7 @@ def run_task(
     Writes metrics.jsonl, checkpoints/, STATUS, environment.json, figures/ (`task.figures`) and summary.json
     {**about, status, steps, num_parameters, seconds, errors}; `about` holds what only the caller knows, such as
     {"experiment": …, "seed": …}, and goes into environment.json and summary.json. Progress goes to stderr.
-    A task without terms has nothing to train: it is judged and shown at step 0.
+    A task without terms or an optimizer of its own has nothing to train: it is judged and shown at step 0.
     `history` and the seconds of `run` include the part before a resume. `config` is the text for config.yaml; it is
     taken away again where the very first step is refused by a ValueError, so that the directory stays free.
 
@@ -78,6 +78,7 @@ def run_task(
         Interrupted: (a SystemExit) after SIGTERM or SIGINT; a second signal ends the process at once.
     """
     run, about, clock = RunDirectory(directory), dict(about or {}), Stopwatch()
+    optimizer = task.optimizer or optimizer
     with run.locked(), Checkpoints(run.checkpoints, keep=trainer.keep) as checkpoints, Signals() as signals:
         if not resume and (checkpoints.steps() or (config is not None and run.config.exists())):
             raise UsedError(f"{run.path} holds a run already; resume it, or choose another run directory.")
@@ -144,7 +145,7 @@ def _draw(task, model, history, directory, title):
 def restore_state(task: Task, optimizer: Any, directory: str | Path) -> FitState:
     """The newest sound state of a run; the directory is only read. FileNotFoundError if it has no checkpoint."""
     checkpoints = Checkpoints(RunDirectory(directory).checkpoints)
-    state = checkpoints.restore(begin(task.model, task.source, optimizer, key=jax.random.key(0)))
+    state = checkpoints.restore(begin(task.model, task.source, task.optimizer or optimizer, key=jax.random.key(0)))
     if state is None:
         raise FileNotFoundError(f"{checkpoints.directory} holds no complete checkpoint; let the run reach its first.")
     return state
@@ -168,7 +169,7 @@ class Every:
 
 def _fit(task, optimizer, trainer, state, mesh, run, checkpoints, signals, history):
     """The fit with its callbacks; the records are written, and added to `history`. Without terms there are no steps."""
-    if not task.objective:
+    if not task.objective and task.optimizer is None:
         return fit(task.model, task.objective, task.source, optimizer, num_steps=0, key=state.key, state=state)
     before = history[-1]["seconds"] if history else 0.0
 

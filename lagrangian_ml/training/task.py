@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core import Field, Objective, Source
+from ..core import Field, Objective, Optimizer, Source
 
 
 def _no_errors(model):
@@ -20,14 +20,17 @@ def _no_figures(model, history, directory, title):
 class Task:
     """A fit with its judgement. A method is a function `method(problem, model, source, *, key) -> Task`.
 
-    `field(model)` is the solution as a `Field`, `errors(model)` measures it against the problem's truth (empty
-    without one), `figures(model, history, directory, title)` writes files and returns their paths; `history` is
-    the list of logged records, `title` names what made them. The command line, checkpoints and callbacks see only this.
+    `field(model)` is the solution as a `Field`, None where there is none (of particles, say); `errors(model)` measures
+    it against the problem's truth (empty without one), `figures(model, history, directory, title)` writes files and
+    returns their paths; `history` is the list of logged records, `title` names what made them. A method that marches
+    instead of training gives its own `optimizer`, such as `optimizers.March`, which takes the place of the user's.
+    The command line, checkpoints and callbacks see only this.
     """
 
     model: Any
     objective: Objective
     source: Source
-    field: Callable[[Any], Field]
+    field: Callable[[Any], Field] | None
     errors: Callable[[Any], dict[str, float]] = _no_errors
     figures: Callable[[Any, list[dict], Path, str], list[Path]] = _no_figures
+    optimizer: Optimizer | None = None

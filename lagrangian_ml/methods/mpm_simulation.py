@@ -1,0 +1,109 @@
+"""A simulation by MLS-MPM as a run: nothing is trained, the particles march on from frame to frame.
+
+Hu et al. 2018 (doi 10.1145/3197517.3201293); see `particles.stepper`. A step of the run is one frame, so a simulation
+is checkpointed and resumed like any run.
+"""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from ..core import Fixed, Source, rollout
+from ..domains import ArraySource, collocation
+from ..optimizers import March
+from ..particles import MPM, Scene, State, conserved, save_npz, save_vtk
+from ..training import Task
+
+
+class Recording(eqx.Module):
+    """The state of a scene, with the positions of the frames so far; the first is the start."""
+
+    state: State
+    frames: Float[Array, "t p d"]
+    count: Array
+
+
+def mpm_simulation(
+    problem: Scene,
+    model: Callable[..., Any] = Recording,
+    source: Callable[..., Source] = collocation,
+    *,
+    num_frames: int = 60,
+    key: Key[Array, ""],
+) -> Task:
+    """The task of playing `problem`; the model is a `Fixed` `Recording`. Errors: those of the scene's judge.
+
+    Args:
+        problem: a scene.
+        model: not used, nor is `source`: nothing is trained or sampled.
+        num_frames: into which the steps of the scene are cut; give as many `trainer.num_steps`.
+        key: not used.
+
+    Raises:
+        ValueError: for another problem than a scene, or frames that do not divide its steps.
+    """
+    if not isinstance(problem, Scene):
+        raise ValueError(f"problem is a {type(problem).__name__}; a simulation plays a Scene, such as dam_break.")
+    if num_frames < 1 or problem.num_steps % num_frames:
+        raise ValueError(f"num_frames={num_frames} must divide the {problem.num_steps} steps of the scene.")
+    step = problem.stepper()
+    state = step.init(problem.particles)
+    frames = jnp.full((num_frames + 1, *problem.particles.x.shape), jnp.nan, problem.particles.x.dtype)
+    start = Recording(state, frames.at[0].set(problem.particles.x), jnp.zeros((), jnp.int32))
+    every = problem.num_steps // num_frames
+    return Task(
+        model=Fixed(start),
+        objective={},
+        source=ArraySource({}),
+        field=None,
+        errors=lambda model: _errors(problem, step, model.value, every),
+        figures=lambda model, history, directory, title: _figures(problem, step, model.value, every, directory, title),
+        optimizer=March(
+            lambda model: Fixed(_next_frame(step, model.value, every)), lambda model: _info(step, model.value)
+        ),
+    )
+
+
+def _next_frame(step: MPM, now: Recording, every: int) -> Recording:
+    state = jax.tree.map(lambda leaf: leaf[0], rollout(step, now.state, every, save_every=every))
+    count = jnp.minimum(now.count + 1, now.frames.shape[0] - 1)  # a run that is extended overwrites the last frame
+    return Recording(state, now.frames.at[count].set(step.positions(state)), count)
+
+
+def _info(step, now):
+    found = conserved(step, now.state)
+    energies = {name: found[name] for name in ("kinetic", "elastic")}
+    return {"t": now.state.count * step.dt, "escaped": now.state.escaped, **energies}
+
+
+def _shown(problem, now, every):
+    count = int(now.count)
+    return problem.dt * every * np.arange(count + 1), np.asarray(now.frames[: count + 1])
+
+
+def _errors(problem, step, now, every):
+    found = {"escaped": float(now.state.escaped)}
+    if problem.judge is not None:
+        found |= {name: float(value) for name, value in problem.judge(*_shown(problem, now, every)).items()}
+    return found
+
+
+def _figures(problem, step, now, every, directory, title):
+    from ..plots import animate_particles, save_particle_stills  # matplotlib is imported only when it draws
+
+    times, x = _shown(problem, now, every)
+    save_npz(directory / "frames.npz", SimpleNamespace(x=x), times)
+    save_vtk(directory / "last.vtk", step.particles(now.state))
+    look = {
+        "color_by": np.asarray(problem.particles.material),
+        "box": (problem.grid.lower, problem.grid.upper),
+        "title": title,
+    }
+    paths = save_particle_stills(x, times, directory / "particles", **look)
+    return [*paths, animate_particles(x, times, directory / "particles.gif", **look)]

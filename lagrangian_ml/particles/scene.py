@@ -1,0 +1,131 @@
+"""A scene: all that a simulation needs but the unknowns, and what is wanted of it. The `Problem` of particles."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from ..core import Grid, rollout
+from ..linalg.components import Vector
+from .state import Particles
+from .stepper import MPM, State
+
+# What a scene finds of its frames: `(times (t,), positions (t, p, d)) -> {name: number}`.
+Judge = Callable[[Float[np.ndarray, " t"], Float[np.ndarray, "t p d"]], Mapping[str, float]]
+
+
+class Plant(NamedTuple):
+    """What a controller has to know of a scene: its constructor is `controller(plant, *, key)`."""
+
+    num_actuators: int
+    dim: int
+    duration: float
+    dt: float
+    num_goals: int = 0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Particles, grid, materials and boundaries; `num_steps` steps of `dt`; and a task for the `marked` particles.
+
+    Their centre is to move along `direction` as far as it can, or to end at `target`, or, with `goals`, at any place in
+    that box (lower, upper), which the controller is told. `judge` compares frames with a known truth.
+
+    Raises ValueError for a scene that `MPM` refuses, for num_steps < 1, and for more than one task.
+    """
+
+    particles: Particles
+    grid: Grid
+    dt: float
+    num_steps: int
+    materials: tuple[Any, ...]
+    boundaries: tuple[Callable[..., Vector], ...] = ()
+    gravity: Sequence[float] | None = None
+    fibres: Any = None
+    marked: Bool[np.ndarray, " p"] | None = None
+    direction: Sequence[float] | None = None
+    target: Sequence[float] | None = None
+    goals: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    judge: Judge | None = None
+    settings: Mapping[str, Any] | None = None  # of MPM: kernel, scheme, flip, backend
+
+    def __post_init__(self):
+        if self.num_steps < 1:
+            raise ValueError(f"num_steps={self.num_steps}: a scene has at least one step.")
+        if sum(task is not None for task in (self.direction, self.target, self.goals)) > 1:
+            raise ValueError("a scene has one task: give direction, target or goals.")
+        self.stepper()  # says what is wrong with the rest
+
+    def stepper(self, controller: Any = None) -> MPM:
+        """The step of the scene."""
+        return MPM(
+            self.particles,
+            self.grid,
+            self.dt,
+            materials=self.materials,
+            boundaries=self.boundaries,
+            gravity=None if self.gravity is None else tuple(self.gravity),
+            controller=controller,
+            fibres=self.fibres,
+            **(self.settings or {}),
+        )
+
+    @property
+    def dim(self) -> int:
+        return self.grid.dim
+
+    @property
+    def duration(self) -> float:
+        return self.num_steps * self.dt
+
+    @property
+    def plant(self) -> Plant:
+        num = int(np.max(np.asarray(self.particles.actuator), initial=-1)) + 1
+        return Plant(num, self.dim, self.duration, self.dt, 0 if self.goals is None else len(self.goals[0]))
+
+    @property
+    def weights(self) -> Float[Array, " p"]:
+        """By which positions sum to the centre of mass of the marked particles."""
+        mass = self.particles.mass * (
+            1.0 if self.marked is None else jnp.asarray(self.marked, self.particles.mass.dtype)
+        )
+        return mass / jnp.sum(mass)
+
+    def center(self, x: Float[Array, "p d"]) -> Float[Array, " d"]:
+        """The centre of mass of the marked particles."""
+        return self.weights @ x
+
+
+def play(
+    scene: Scene, start: tuple[MPM, State], num_frames: int
+) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, "t p d"], Float[np.ndarray, "t a"], int]:
+    """(times, positions, tensions of the actuators, number of particles that escaped) of frames, the first at t = 0.
+
+    The frames are equally far apart, the largest number of them up to `num_frames` that divides the steps.
+    """
+    step, state = start
+    count = max(k for k in range(1, min(num_frames, scene.num_steps) + 1) if scene.num_steps % k == 0)
+    every = scene.num_steps // count
+    x, tension, escaped = _play(step, state, scene.num_steps, every)
+    first = np.asarray(step.positions(state))[None], np.asarray(step.tension(state))[None]
+    times = scene.dt * every * np.arange(count + 1)
+    return times, np.concatenate([first[0], x]), np.concatenate([first[1], tension]), int(escaped[-1])
+
+
+@eqx.filter_jit
+def _play(step, state, num_steps, every):
+    save = lambda state: (step.positions(state), step.tension(state), state.escaped)
+    return rollout(step, state, num_steps, save_every=every, save=save)
+
+
+def final_state(
+    step: MPM, state: State, num_steps: int, memory_budget: int | None, save: Callable[[State], Any]
+) -> Any:
+    """`save` of the last state, to be differentiated within `memory_budget` bytes for stored states."""
+    saved = rollout(step, state, num_steps, save_every=num_steps, save=save, memory_budget=memory_budget)
+    return jax.tree.map(lambda leaf: leaf[-1], saved)
