@@ -292,9 +292,9 @@ def _matrices(ti, d):
 # ---- Warp -------------------------------------------------------------------------------------------------------
 
 
-def warp_forward(scene: Scene, num_steps: int) -> Runner:
+def warp_forward(scene: Scene, num_steps: int, **options) -> Runner:
     """Final positions (p, d). A step is recorded once and replayed: no launch is put together again."""
-    sim = _warp(scene, 0)
+    sim = _warp(scene, 0, **options)
     record = _recorded(sim, lambda: sim.step(0, 0, 0))
 
     def steps():
@@ -305,9 +305,9 @@ def warp_forward(scene: Scene, num_steps: int) -> Runner:
     return Runner(sim.start, steps, lambda: sim.x.numpy()[0])
 
 
-def warp_gradient(scene: Scene, num_steps: int) -> Runner:
+def warp_gradient(scene: Scene, num_steps: int, **options) -> Runner:
     """(loss, gradient (d,)) by one tape with all steps, their grids included, kept; the whole is recorded once."""
-    sim = _warp(scene, num_steps)
+    sim = _warp(scene, num_steps, **options)
 
     def everything():
         tape = sim.wp.Tape()
@@ -342,8 +342,8 @@ def _recorded(sim, run: Callable) -> Callable:
     return record
 
 
-def _warp(scene: Scene, kept: int):
-    """Kernels on arrays of kept + 1 times. Warp runs them on one thread."""
+def _warp(scene: Scene, kept: int, fast_math: bool = True):
+    """Kernels on arrays of kept + 1 times. Warp runs them on one thread; Taichi has fast math by default."""
     import warp as wp
 
     wp.config.log_level = wp.LOG_WARNING
@@ -356,8 +356,9 @@ def _warp(scene: Scene, kept: int):
     vec, mat, rows = wp.types.vector(d, float), wp.types.matrix((d, d), float), wp.types.matrix((3, d), float)
     indices, moments = wp.types.vector(d, int), wp.types.vector(d + 1, float)
     gravity, identity = wp.constant(vec(*scene.gravity.tolist())), wp.constant(mat(*np.eye(d).ravel().tolist()))
-    flags = f"{wp.config.cpu_compiler_flags} -ffast-math"  # as Taichi has it by default
-    options = {"enable_backward": reverse, "max_unroll": 27, "cpu_compiler_flags": flags}
+    options = {"enable_backward": reverse, "max_unroll": 27}
+    if fast_math:
+        options["cpu_compiler_flags"] = f"{wp.config.cpu_compiler_flags} -ffast-math -Wno-nan-infinity-disabled"
     kernel = partial(wp.kernel, module="unique", module_options=options)
 
     @wp.func

@@ -5,7 +5,7 @@ A `Vector` holds d arrays and a `Matrix` d × d of them, all of one shape: `()` 
 1.5 times as much on a CPU. Formulas read as in the books: `mu * (F @ F.T - identity(d))`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -88,7 +88,7 @@ class Matrix:
 
     __array_ufunc__ = None
 
-    def __init__(self, *rows: Sequence[Any]):
+    def __init__(self, *rows: Iterable[Any]):
         self.rows = tuple(tuple(row) for row in rows)
 
     @classmethod

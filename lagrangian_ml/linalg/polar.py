@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .components import Matrix, Vector, diagonal, identity, sum_of
+from .components import Matrix, Vector, diagonal, identity
 
 Values = Float[Array, "..."]
 
@@ -62,7 +62,7 @@ def symmetric_function(
 def _rotation_2d(F: Matrix) -> Matrix:
     x, y = F[0, 0] + F[1, 1], F[1, 0] - F[0, 1]
     squared = x * x + y * y
-    unique = squared > _tiny(squared)
+    unique = squared > float(jnp.finfo(squared.dtype).tiny) ** 0.75
     r = jnp.sqrt(jnp.where(unique, squared, 1))  # |tr S|; no rsqrt: its derivative overflows much earlier
     cos, sin = jnp.where(unique, x / r, 1), jnp.where(unique, y / r, 0)
     return Matrix((cos, -sin), (sin, cos))
@@ -217,10 +217,6 @@ def _size(A: Matrix) -> Any:
     return jnp.where(size > 0, size, 1)
 
 
-def _tiny(a: Array) -> float:
-    return float(jnp.finfo(a.dtype).tiny) ** 0.75
-
-
 def _leading(values: Vector, Q: Matrix) -> tuple[Vector, Vector]:
     """The eigenvectors of the largest and of the second largest of three eigenvalues."""
     columns = [(value, *column) for value, column in zip(values, Q.T.rows, strict=True)]
@@ -248,7 +244,8 @@ def _perpendicular(u: Vector) -> Vector:
 
 
 def _unit(v: Vector, otherwise: Vector) -> Vector:
-    squared = sum_of(a * a for a in v)
-    nonzero = squared > _tiny(squared)
+    """v/|v|, or `otherwise` where v, of a matrix of size 1, is all rounding."""
+    squared = v.norm_squared()
+    nonzero = squared > float(4 * jnp.finfo(squared.dtype).eps) ** 2
     length = jnp.sqrt(jnp.where(nonzero, squared, 1))
     return v.map(lambda a, b: jnp.where(nonzero, a / length, b), otherwise)

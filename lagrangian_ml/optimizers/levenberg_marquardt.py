@@ -92,10 +92,11 @@ class LevenbergMarquardt(eqx.Module):
             factor = system.factor(last.damping)
             delta = system.solve(factor, r)
             predicted = 0.5 * jnp.dot(delta, last.damping * delta - gradient)
-            slope = lambda theta: jax.jvp(residuals, (theta,), (delta,))[1]
-            bend = 0.5 * system.solve(factor, jax.jvp(slope, (theta,), (delta,))[1])
-            small = 2 * jnp.linalg.norm(bend) <= self.acceleration * jnp.linalg.norm(delta)
-            step = delta + jnp.where(small, bend, 0.0)
+            step = delta
+            if self.acceleration > 0:
+                bend = 0.5 * system.solve(factor, _second_derivative(residuals, theta, delta))
+                small = 2 * jnp.linalg.norm(bend) <= self.acceleration * jnp.linalg.norm(delta)
+                step = delta + jnp.where(small, bend, 0.0)
             after = 0.5 * jnp.sum(residuals(theta + step) ** 2)
             gain = jnp.where(jnp.isfinite(after) & (predicted > 0), (loss - after) / predicted, -jnp.inf)
             taken = gain > 0
@@ -113,6 +114,18 @@ class LevenbergMarquardt(eqx.Module):
         end = jax.lax.while_loop(lambda a: ~(a.gain > 0) & (a.tries < self.max_tries), attempt, start)
         info = {"loss": loss, "damping": state.damping, "gain": jnp.maximum(end.gain, -1.0), "tries": end.tries}
         return rebuild(end.theta), LevenbergMarquardtState(end.damping, end.growth), info
+
+
+def _second_derivative(residuals, theta, delta):
+    """D²r(δ, δ); a ValueError where a residual has derivatives in reverse mode only."""
+    slope = lambda theta: jax.jvp(residuals, (theta,), (delta,))[1]
+    try:
+        return jax.jvp(slope, (theta,), (delta,))[1]
+    except (NotImplementedError, TypeError) as error:
+        raise ValueError(
+            "acceleration takes forward derivatives, which a term of this objective does not have (a custom reverse "
+            f"rule, say: {str(error).splitlines()[0]}). Set acceleration=0."
+        ) from error
 
 
 def stack_residuals(objective: Objective, model: Any, batch: Batch) -> Float[Array, " N"]:

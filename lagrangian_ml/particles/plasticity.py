@@ -61,7 +61,7 @@ class DruckerPrager(Plastic):
 
     In 3-D α = √⅔ 2 sin φ / (3 − sin φ), the paper's; in 2-D α = sin φ / √2, which is Coulomb's law for the friction
     angle φ in the plane (there the paper's is 2 % lower for φ = 40°, 8 % for 30°). `plastic` is the volume v gained in
-    expansion (Tampubolon et al. 2017, doi 10.1145/3072959.3073651): sand that was thinned out resists only after it has
+    expansion (Tampubolon et al. 2017): sand that was thinned out resists only after it has
     given that volume back. With ε̃ = ε + v/d I: ε′ = 0 if tr ε̃ ≥ 0, else ε̃ − max(0, δγ) n; v′ = v + tr ε − tr ε′.
     """
 

@@ -266,7 +266,9 @@ def _move_grid(step, state, grids):
     """(velocity on the nodes after forces and boundaries, before forces if FLIP needs it); 0 where no mass is."""
     d, dt = step.grid.dim, step.dt
     *moving, mass = grids
-    filled = mass > 0
+    # A node at the very edge of a kernel has a mass whose square underflows: its velocity moves nobody, its derivative
+    # would be NaN.
+    filled = mass > jnp.finfo(mass.dtype).tiny ** 0.25 * jax.lax.stop_gradient(jnp.mean(step.mass))
     inverse = jnp.where(filled, 1 / jnp.where(filled, mass, 1.0), 0.0)
     before, impulse = Vector(*moving[:d]) * inverse, Vector(*moving[d:]) * inverse
     u = before + impulse if step.flip else before

@@ -25,7 +25,7 @@ NUM_SOUND, NUM = 8, 16  # deformations a body may have, and all of them
 
 
 def network():
-    return MLP(3, 1, width=8, depth=2, key=jax.random.key(1))
+    return MLP(3, 1, width=4, depth=1, key=jax.random.key(1))
 
 
 MATERIALS = {
@@ -67,7 +67,7 @@ def deformations(d, seed=0):
 
 
 @eqx.filter_jit
-def measure(material, F, plastic, weight):
+def measure(material, F, plastic, weight, with_energy):
     """Everything the laws need of a cloud F of matrices; `loss` is a scalar per particle, `slope` its gradient in F."""
 
     def loss(F):
@@ -79,19 +79,25 @@ def measure(material, F, plastic, weight):
         return value.sum(), (value, *aux)
 
     slope, (value, tau, new, history) = jax.grad(total, has_aux=True)(F)
-    energy_slope = jax.grad(lambda F: material.energy(F).sum())(F)
-    matrices = {"tau": tau, "F": new, "slope": slope, "dpsi": energy_slope}
-    return {"loss": value, "plastic": history, "energy": material.energy(F), **matrices}
+    out = {"loss": value, "plastic": history, "tau": tau, "F": new, "slope": slope}
+    if not with_energy:
+        return out
+    energy = lambda F: (material.energy(F).sum(), material.energy(F))
+    dpsi, value = jax.grad(energy, has_aux=True)(F)
+    return out | {"energy": value, "dpsi": dpsi}
 
 
 def measured(name, F, plastic, dtype=np.float64):
     weight = tuple(map(split, np.random.default_rng(7).normal(size=(2, *np.shape(F))).astype(dtype)))
-    out = measure(MATERIALS[name](), split(F.astype(dtype)), jnp.asarray(plastic, dtype), weight)
+    cast = lambda a: a.astype(dtype) if eqx.is_array(a) else a
+    with_energy = dtype == np.float64 and name not in PLASTIC  # theirs is that of `Hencky`
+    material = jax.tree.map(cast, MATERIALS[name]())
+    out = measure(material, split(F.astype(dtype)), jnp.asarray(plastic, dtype), weight, with_energy)
     return {k: stack(v) if isinstance(v, Matrix) else np.asarray(v) for k, v in out.items()}
 
 
 def split(array):
-    """The matrix of an array (p, d, d); outside `jit`, as in a rollout, since XLA fuses badly across the two layouts."""
+    """The matrix of an array (p, d, d); outside `jit`, as XLA fuses badly across the two layouts."""
     return Matrix(*([jnp.asarray(array[:, i, j]) for j in range(array.shape[2])] for i in range(array.shape[1])))
 
 
@@ -124,7 +130,7 @@ def test_a_body_at_rest_has_no_stress_and_no_energy(name, d):
     rest = laws(name, d)
     plastic = deformations(d)[1][NUM_SOUND]
     assert plastic == 0
-    for key in ("tau", "energy", "plastic"):
+    for key in {"tau", "energy", "plastic"} & rest.keys():
         np.testing.assert_allclose(rest[key][NUM_SOUND], 0, atol=2e-15)
     np.testing.assert_allclose(rest["F"][NUM_SOUND], np.eye(d), atol=1e-15)
 
@@ -159,10 +165,15 @@ def test_gradients_equal_central_differences(name, d):
 
 @both
 @all_materials
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_everything_is_finite_at_every_deformation(name, d, dtype):
-    at = laws(name, d) if dtype == np.float64 else measured(name, *deformations(d), dtype)
-    assert all(value.dtype == dtype and np.isfinite(value).all() for value in at.values())
+def test_values_and_gradients_are_finite_at_every_deformation(name, d):
+    assert all(np.isfinite(value).all() for value in laws(name, d).values())
+
+
+@pytest.mark.usefixtures("float32")
+@all_materials
+def test_values_and_gradients_are_finite_in_single_precision(name):
+    at = measured(name, *deformations(2), np.float32)
+    assert all(value.dtype == np.float32 and np.isfinite(value).all() for value in at.values())
 
 
 @both
@@ -196,12 +207,12 @@ def test_one_compilation_serves_all_deformations_and_parameters_and_one_particle
 
     F, plastic = deformations(2)
     young = jnp.linspace(1.0, 2.0, NUM)
-    make = lambda e: VonMises(e, jnp.asarray(POISSON), jnp.asarray(0.2), 0.5)
+    make = lambda e: Hencky(e, jnp.asarray(POISSON))
     cloud, _, history = stress(make(young), Matrix.split(jnp.asarray(F), (1, 2)), jnp.asarray(plastic))
     for i in range(NUM):
         one = stress(make(young[i]), Matrix.split(jnp.asarray(F[i])), jnp.asarray(plastic[i]))
         np.testing.assert_allclose(one[0].stack(), cloud.stack((1, 2))[i], atol=1e-14)
-        np.testing.assert_allclose(one[2], history[i], atol=1e-15)
+        assert one[2] == history[i]
     assert len(traces) == 2
 
 
@@ -248,22 +259,23 @@ def deviator(a):
 @pytest.mark.parametrize("name", PLASTIC)
 def test_return_mapping_ends_on_the_yield_surface_and_is_idempotent(name, d):
     F, plastic = deformations(d)
-    once = laws(name, d)
+    F = 0.8 * F if name == "sand" else F
+    once = measured(name, F, plastic)
     twice = measured(name, once["F"], once["plastic"])
     sound = slice(0, NUM_SOUND + 3)
     for key in ("tau", "F", "plastic"):
         np.testing.assert_allclose(twice[key][sound], once[key][sound], atol=2e-14)
     tau, trace = once["tau"][sound], np.trace(once["tau"], axis1=1, axis2=2)[sound]
-    material, elastic = MATERIALS[name](), norm(once["F"] - F)[sound] < 1e-14
+    elastic = norm(deviator(once["F"][sound] @ np.linalg.inv(F[sound]))) < 1e-14
     if name == "metal":
         limit = np.sqrt(2 / 3) * (0.2 + 0.5 * once["plastic"][sound])
         np.testing.assert_array_equal(elastic, once["plastic"][sound] == plastic[sound])
         np.testing.assert_allclose(np.linalg.det(once["F"])[sound], np.linalg.det(F)[sound])
     else:
         assert (trace <= 1e-14).all()
-        limit = -float(material.slope(d)) * trace
-        changed = np.linalg.slogdet(once["F"])[1] - np.linalg.slogdet(F)[1]
-        np.testing.assert_allclose((once["plastic"] - plastic)[sound], -changed[sound], atol=1e-14)
+        limit = -float(MATERIALS[name]().slope(d)) * trace
+        changed = np.linalg.slogdet(once["F"][sound])[1] - np.linalg.slogdet(F[sound])[1]
+        np.testing.assert_allclose((once["plastic"] - plastic)[sound], -changed, atol=1e-14)
     assert elastic.any() and not elastic.all()
     size = norm(deviator(tau))
     assert (size[elastic] <= limit[elastic] + 1e-14).all()
@@ -283,18 +295,18 @@ def test_metal_hardens_as_it_is_drawn():
 
 
 def test_sand_obeys_coulomb_in_the_plane_and_gives_gained_volume_back_first():
-    squeezed = np.diag([0.8, 1.0]) + np.zeros((NUM, 1, 1))
-    low, high = np.linalg.eigvalsh(measured("sand", squeezed, np.zeros(NUM))["tau"][0])
+    squeezed, sheared = (np.diag([0.8, a]) + np.zeros((NUM, 1, 1)) for a in (1.0, 1.1))
+    low, high = np.linalg.eigvalsh(measured("sand", sheared, np.zeros(NUM))["tau"][0])
     assert (high - low) / -(high + low) == pytest.approx(np.sin(np.radians(30.0)))
     loose = measured("sand", 1.1 * squeezed / 0.8**0.5, np.zeros(NUM))
     assert loose["plastic"][0] == pytest.approx(2 * np.log(1.1))
     assert (loose["tau"] == 0).all()
     again = measured("sand", 0.95 * loose["F"], loose["plastic"])
     assert abs(again["tau"]).max() == 0 and again["plastic"][0] == pytest.approx(2 * np.log(1.1 * 0.95))
-    dense = measured("sand", 0.95 * again["F"], again["plastic"])
-    assert np.trace(dense["tau"][0]) == 0 and dense["plastic"][0] > 0
-    dense = measured("sand", 0.9 * dense["F"], dense["plastic"])
-    assert np.trace(dense["tau"][0]) < 0 and dense["plastic"][0] == 0
+    dense = measured("sand", 0.9 * again["F"], again["plastic"])
+    lam, mu = lame(YOUNG, POISSON)
+    np.testing.assert_allclose(dense["tau"][0], 2 * (lam + mu) * np.log(1.1 * 0.95 * 0.9) * np.eye(2), atol=1e-14)
+    assert dense["plastic"][0] == 0
 
 
 def test_lame_parameters_give_the_moduli_back():
@@ -311,7 +323,7 @@ def decompositions(F, dF):
     def all_of(F):
         b = F @ F.T
         values, Q = eigen_symmetric(b)
-        return (*polar(F), log_symmetric(b), exp_symmetric(b), values[0] + values[1] * values[0]), (values, Q)
+        return (*polar(F), log_symmetric(b, 1e-6), exp_symmetric(b), values[0] + values[1] * values[0]), (values, Q)
 
     value, dots, rest = jax.jvp(all_of, (F,), (dF,), has_aux=True)
     return value[:4], dots[:4], *rest
@@ -346,7 +358,9 @@ def test_decompositions_equal_lapacks(d):
 
 
 @pytest.mark.usefixtures("float32")
-def test_polar_is_accurate_in_single_precision_up_to_strong_distortion():
+def test_decompositions_are_finite_and_accurate_in_single_precision():
+    everything = decomposed(*(a.astype(np.float32) for a in (deformations(3)[0], deformations(3, seed=1)[0])))
+    assert all(np.isfinite(a).all() for a in jax.tree.leaves(everything))
     rng = np.random.default_rng(6)
     a, b = rotations(3, NUM, rng), rotations(3, NUM, rng)
     F = a * 10.0 ** rng.uniform(-2, 0, (NUM, 1, 3)) @ b
