@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from . import jets as jets
     from . import metrics as metrics
     from . import optimizers as optimizers
+    from . import particles as particles
     from . import plots as plots
     from . import problems as problems
     from . import solvers as solvers
@@ -97,6 +98,7 @@ _ROOMS = (
     "jets",
     "metrics",
     "optimizers",
+    "particles",
     "plots",
     "problems",
     "solvers",

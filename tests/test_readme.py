@@ -11,7 +11,7 @@ README = Path(__file__).parent.parent / "README.md"
 
 
 def test_the_users_own_equation_is_solved_in_at_most_twenty_lines():
-    script, solver, tube, cloud = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    script, solver, tube, cloud, throw = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     assert sum(bool(line.strip()) for line in script.splitlines()) <= 20
     with jax.numpy_rank_promotion("allow"):
         namespace: dict = {}
@@ -21,11 +21,13 @@ def test_the_users_own_equation_is_solved_in_at_most_twenty_lines():
         exec(compile(solver, "README", "exec"), namespace)
         exec(compile(tube, "README", "exec"), namespace)
         exec(compile(cloud, "README", "exec"), namespace)
+        exec(compile(throw, "README", "exec"), namespace)
     truth, x = namespace["problem"].reference, jnp.linspace(-1, 1, 257)[:-1, None]
     exact = jax.vmap(lambda x: truth(1.0, x))(x)[:, 0]
     np.testing.assert_allclose(namespace["u"][-1, 0], exact, atol=1e-8)
     sod, cells = namespace["sod"], namespace["tube"].points.T
     density = jax.vmap(lambda x: sod(0.2, x))(cells)[:, 0]
     assert float(jnp.mean(jnp.abs(namespace["gas"][0, 0] - density))) < 4e-3
+    assert 0.4 < float(namespace["value"]) < 1 and bool(jnp.isfinite(namespace["slope"]).all())
     assert namespace["log_rho"].shape == (100,) and namespace["v"].shape == (100, 2)
     assert all(bool(jnp.all(jnp.isfinite(namespace[name]))) for name in ("log_rho", "v"))

@@ -22,8 +22,9 @@ from ..training import Task
 
 
 class Recording(eqx.Module):
-    """The state of a scene, with the positions of the frames so far; the first is the start."""
+    """A step and its state, with the positions of the frames so far; the first is the start."""
 
+    step: MPM
     state: State
     frames: Float[Array, "t p d"]
     count: Array
@@ -55,31 +56,30 @@ def mpm_simulation(
     step = problem.stepper()
     state = step.init(problem.particles)
     frames = jnp.full((num_frames + 1, *problem.particles.x.shape), jnp.nan, problem.particles.x.dtype)
-    start = Recording(state, frames.at[0].set(problem.particles.x), jnp.zeros((), jnp.int32))
+    start = Recording(step, state, frames.at[0].set(problem.particles.x), jnp.zeros((), jnp.int32))
     every = problem.num_steps // num_frames
     return Task(
         model=Fixed(start),
         objective={},
         source=ArraySource({}),
         field=None,
-        errors=lambda model: _errors(problem, step, model.value, every),
-        figures=lambda model, history, directory, title: _figures(problem, step, model.value, every, directory, title),
-        optimizer=March(
-            lambda model: Fixed(_next_frame(step, model.value, every)), lambda model: _info(step, model.value)
-        ),
+        errors=lambda model: _errors(problem, model.value, every),
+        figures=lambda model, history, directory, title: _figures(problem, model.value, every, directory, title),
+        optimizer=March(lambda model: Fixed(_next_frame(model.value, every)), lambda model: _info(model.value)),
     )
 
 
-def _next_frame(step: MPM, now: Recording, every: int) -> Recording:
+def _next_frame(now: Recording, every: int) -> Recording:
+    step = now.step
     state = jax.tree.map(lambda leaf: leaf[0], rollout(step, now.state, every, save_every=every))
     count = jnp.minimum(now.count + 1, now.frames.shape[0] - 1)  # a run that is extended overwrites the last frame
-    return Recording(state, now.frames.at[count].set(step.positions(state)), count)
+    return Recording(step, state, now.frames.at[count].set(step.positions(state)), count)
 
 
-def _info(step, now):
-    found = conserved(step, now.state)
+def _info(now):
+    found = conserved(now.step, now.state)
     energies = {name: found[name] for name in ("kinetic", "elastic")}
-    return {"t": now.state.count * step.dt, "escaped": now.state.escaped, **energies}
+    return {"t": now.state.count * now.step.dt, "escaped": now.state.escaped, **energies}
 
 
 def _shown(problem, now, every):
@@ -87,19 +87,19 @@ def _shown(problem, now, every):
     return problem.dt * every * np.arange(count + 1), np.asarray(now.frames[: count + 1])
 
 
-def _errors(problem, step, now, every):
+def _errors(problem, now, every):
     found = {"escaped": float(now.state.escaped)}
     if problem.judge is not None:
         found |= {name: float(value) for name, value in problem.judge(*_shown(problem, now, every)).items()}
     return found
 
 
-def _figures(problem, step, now, every, directory, title):
+def _figures(problem, now, every, directory, title):
     from ..plots import animate_particles, save_particle_stills  # matplotlib is imported only when it draws
 
     times, x = _shown(problem, now, every)
     save_npz(directory / "frames.npz", SimpleNamespace(x=x), times)
-    save_vtk(directory / "last.vtk", step.particles(now.state))
+    save_vtk(directory / "last.vtk", now.step.particles(now.state))
     look = {
         "color_by": np.asarray(problem.particles.material),
         "box": (problem.grid.lower, problem.grid.upper),

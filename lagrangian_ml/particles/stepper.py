@@ -86,6 +86,7 @@ class MPM(eqx.Module):
     actuator: Int[Array, " p"]
     groups: Float[Array, "g p"]
     order: Int[Array, " p"]
+    back: Int[Array, " p"]
     grid: Grid = eqx.field(static=True)
     dt: float = eqx.field(static=True)
     kernel: str = eqx.field(static=True)
@@ -139,7 +140,7 @@ class MPM(eqx.Module):
                 f"gravity has the shape {self.gravity.shape}; expected ({d},), as many as the grid has axes."
             )
         order, self.slices = _sort(particles, grid)
-        self.order = jnp.asarray(order, jnp.int32)
+        self.order, self.back = jnp.asarray(order, jnp.int32), jnp.asarray(np.argsort(order), jnp.int32)
         self.volume, self.mass = particles.volume[self.order], particles.mass[self.order]
         actuator = np.asarray(particles.actuator)[order]
         num = int(actuator.max(initial=-1)) + 1
@@ -168,17 +169,16 @@ class MPM(eqx.Module):
     def particles(self, state: State) -> Particles:
         """The particles of a state, in the order in which they were given."""
         d = self.grid.dim
-        back = jnp.argsort(self.order)
         material = np.concatenate([np.full(stop - start, which) for which, start, stop in self.slices])
         C = jnp.zeros((*state.plastic.shape, d, d)) if state.C is None else state.C.stack((-2, -1))
         rows = state.x.stack(-1), state.v.stack(-1), C.astype(state.x[0].dtype), state.F.stack((-2, -1))
         actuator = jnp.where(self.actuator == self.num_actuators, -1, self.actuator)
         fixed = self.volume, self.mass, jnp.asarray(material, jnp.int32), actuator
-        return jax.tree.map(lambda leaf: leaf[back], Particles(*rows, *fixed, state.alive, state.plastic))
+        return jax.tree.map(lambda leaf: leaf[self.back], Particles(*rows, *fixed, state.alive, state.plastic))
 
     def positions(self, state: State) -> Float[Array, "p d"]:
         """x in the order in which the particles were given: `save=step.positions` in a rollout."""
-        return state.x.stack(-1)[jnp.argsort(self.order)]
+        return state.x.stack(-1)[self.back]
 
     def tension(self, state: State) -> Float[Array, " a"]:
         """What the controller asks of the actuators in this state."""
@@ -225,7 +225,7 @@ def _stress(step, state, F):
     parts = []
     for which, start, stop in step.slices:
         cut = lambda a, start=start, stop=stop: a[..., start:stop]
-        cut_rows = lambda leaf, cut=cut: cut(leaf) if _by_particle(leaf, step) else leaf
+        cut_rows = lambda leaf, cut=cut: cut(leaf[step.order]) if _by_particle(leaf, step) else leaf
         material = jax.tree.map(cut_rows, step.materials[which])
         parts.append(material(F.map(cut), cut(state.plastic)))
     tau, F, plastic = parts[0] if len(parts) == 1 else jax.tree.map(lambda *a: jnp.concatenate(a), *parts)

@@ -13,13 +13,12 @@ choice of a, b and s. The back ends agree to rounding:
 """
 
 import math
-from functools import partial, reduce
+from functools import partial
 from itertools import product
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from ..linalg.components import Vector, sum_of
@@ -143,21 +142,32 @@ _gather_scalars.defvjp(_gather_forward, _gather_backward)
 def _collect(kernel, shape, X, grids, fields, slope=True, flux=True):
     """(what `gather` finds; Σ_i g_i ∂_X[w_i (a + b·r_i) + ∇w_i·s] for the given fields, a vector for each particle)."""
     X, fields = _kept((X, fields), X[0])
-    at, d = _stencil(kernel, shape, X), len(shape)
+    at = _stencil(kernel, shape, X)
     packed = [_pack(pair) for pair in _pairs(grids)]
     nodes = {o: at.index + offset for o, offset in _nodes(kernel, shape)}
     take = lambda grid, index: _unpack(grid.at[index].get(mode="promise_in_bounds"))
     here = {o: [part for grid in packed for part in take(grid, index)] for o, index in nodes.items()}
-    arms = tuple(tuple(w * (float(i) - f) for i, w in enumerate(ws)) for ws, f in zip(at.weights, at.f, strict=True))
-    factors = tuple(zip(at.weights, arms, at.slopes, at.curvatures, strict=True))
-    found = []
-    for k in range(len(grids)):
+    factors = _factors(at)
+    found = _collected(here, factors, len(grids), slope, flux)
+    found = _kept(found, at.f[0])
+    return found, None if fields is None else _kept(_push(at, here, factors, found, fields), at.f[0])
+
+
+def _factors(at):
+    """By axis: the weights w, the moments w r, the slopes w', the curvatures w'', each by node."""
+    moment = lambda ws, f: tuple(w * (float(i) - f) for i, w in enumerate(ws))
+    moments = tuple(moment(ws, f) for ws, f in zip(at.weights, at.f, strict=True))
+    return tuple(zip(at.weights, moments, at.slopes, at.curvatures, strict=True))
+
+
+def _collected(here, factors, num, slope, flux):
+    d, found = len(factors), []
+    for k in range(num):
         value, *rest = _contract({o: g[k] for o, g in here.items()}, factors, _terms(d, slope, flux))
         found.append(
             Local(value, Vector(*rest[:d]) if slope else None, Vector(*rest[len(rest) - d :]) if flux else None)
         )
-    found = _kept(found, at.f[0])
-    return found, None if fields is None else _kept(_push(at, here, factors, found, fields), at.f[0])
+    return found
 
 
 def _push(at, here, factors, found, fields):
@@ -242,49 +252,23 @@ def _unpack(array):
 # -- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _product(factors):
-    return reduce(lambda a, b: a * b, factors)
-
-
-def _rows_stencil(kernel, shape, X):
-    """index (o, p), weights (o, p), arms (d, o, p), slopes (d, o, p)."""
-    at, d = _stencil(kernel, shape, X), len(shape)
-    nodes = list(_nodes(kernel, shape))
-    o = np.array([node for node, _ in nodes])
-    index = at.index[None, :] + jnp.asarray([offset for _, offset in nodes], jnp.int32)[:, None]
-    factors = [jnp.stack(part)[o[:, j]] for j, part in enumerate(at.weights)]
-    slopes = [jnp.stack(part)[o[:, j]] for j, part in enumerate(at.slopes)]
-    arms = jnp.stack([jnp.asarray(o[:, j], at.f[j].dtype)[:, None] - at.f[j][None, :] for j in range(d)])
-    gradient = jnp.stack([_product(slopes[k] if k == j else factors[k] for k in range(d)) for j in range(d)])
-    return index, _product(factors), arms, gradient
-
-
 def _scatter_rows(kernel, shape, X, fields):
-    index, w, arms, gradient = _rows_stencil(kernel, shape, X)
-    rows = []
-    for field in fields:
-        total = w * field.value[None]
-        if field.slope is not None:
-            total = total + w * jnp.sum(arms * field.slope.stack()[:, None], axis=0)
-        if field.flux is not None:
-            total = total + jnp.sum(gradient * field.flux.stack()[:, None], axis=0)
-        rows.append(total.reshape(-1))
-    grid = jnp.zeros((math.prod(shape), len(fields)), X[0].dtype)
-    grid = grid.at[index.reshape(-1)].add(jnp.stack(rows, axis=1), mode="promise_in_bounds")
+    X, fields = _kept((X, fields), X[0])
+    at, nodes = _stencil(kernel, shape, X), list(_nodes(kernel, shape))
+    index = jnp.concatenate([at.index + offset for _, offset in nodes])
+    updates = [[_at_node(at, field, o, _weight(at.weights, o), _arms(at, o)) for field in fields] for o, _ in nodes]
+    rows = jnp.stack([jnp.concatenate([parts[k] for parts in updates]) for k in range(len(fields))], axis=1)
+    grid = jnp.zeros((math.prod(shape), len(fields)), X[0].dtype).at[index].add(rows, mode="promise_in_bounds")
     return tuple(grid[:, k] for k in range(len(fields)))
 
 
 def _gather_rows(kernel, shape, X, grids, slope, flux):
-    index, w, arms, gradient = _rows_stencil(kernel, shape, X)
-    here = jnp.stack(grids, axis=1).at[index].get(mode="promise_in_bounds")  # (o, p, k)
-    found = []
-    for k in range(len(grids)):
-        g = here[..., k]
-        sums = lambda weights, g=g: Vector.split(jnp.sum(weights * g[None], axis=1))
-        found.append(
-            Local(jnp.sum(w * g, axis=0), sums(w[None] * arms) if slope else None, sums(gradient) if flux else None)
-        )
-    return tuple(found)
+    X = _kept(X, X[0])
+    at, nodes = _stencil(kernel, shape, X), list(_nodes(kernel, shape))
+    index = jnp.stack([at.index + offset for _, offset in nodes])
+    rows = jnp.stack(grids, axis=1).at[index].get(mode="promise_in_bounds")  # (o, p, k)
+    here = {o: [rows[m, :, k] for k in range(len(grids))] for m, (o, _) in enumerate(nodes)}
+    return tuple(_collected(here, _factors(at), len(grids), slope, flux))
 
 
 # -- dense ------------------------------------------------------------------------------------------------------------

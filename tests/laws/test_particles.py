@@ -33,6 +33,7 @@ from lagrangian_ml.particles import (
     join,
     scatter,
 )
+from lagrangian_ml.particles.checks import check_scene
 from lagrangian_ml.particles.transfer import Local
 
 # -- transfers --------------------------------------------------------------------------------------------------------
@@ -51,12 +52,12 @@ def places(kernel, shape):
 
 
 def drawn(X, shape, seed=1):
-    """Three fields with all that they may carry, and three grids."""
+    """Fields with and without all that they may carry, and as many grids."""
     rng, d = np.random.default_rng(seed), len(shape)
     array = lambda *s: jnp.asarray(rng.normal(size=s), X[0].dtype)
     vector = lambda: Vector(*(array(24) for _ in range(d)))
-    fields = Local(array(24), vector()), Local(array(24), None, vector()), Local(array(24), vector(), vector())
-    return fields, tuple(array(int(np.prod(shape))) for _ in range(3))
+    fields = Local(array(24), vector(), vector()), Local(array(24))
+    return fields, tuple(array(int(np.prod(shape))) for _ in fields)
 
 
 @eqx.filter_jit
@@ -96,7 +97,6 @@ def test_polynomials_are_reproduced(name, dim):
     found = read(X, tuple(map(jnp.asarray, grids)))
     one, *linear, square = [(np.asarray(part.value), part.slope.stack(), part.flux.stack()) for part in found]
     x = X.stack()
-    expected = [(1.0, 0.0 * x, 0.0 * x)]
     for part, exact in zip(one, (1.0, 0.0, 0.0), strict=True):
         np.testing.assert_allclose(part, exact, atol=1e-14)
     for j, parts in enumerate(linear):
@@ -177,7 +177,7 @@ def pull(step, state, weights):
     def loss(both):
         step, state = both
         state = rollout(step, state, NUM_STEPS, save_every=NUM_STEPS, save=lambda state: state.x)
-        return jnp.sum(weights * state.stack(1)[-1])
+        return jnp.sum(weights * state.stack(-1)[-1])
 
     return eqx.filter_grad(loss)((step, state))
 
@@ -203,7 +203,7 @@ def drifts(step, first, last):
 def test_free_flight_conserves():
     found = drifts(*after(ball(SPIN, DRIFT, 1.02)))
     assert found["mass"] == 0 and found["momentum"] < 1e-14 and found["angular_momentum"] < 1e-13, found
-    assert -0.3 < found["energy"] < 0, found
+    assert -0.4 < found["energy"] < 0, found
 
 
 def test_free_fall_is_exact():
@@ -238,7 +238,7 @@ def test_what_each_scheme_conserves(name):
     particles = dataclasses.replace(particles, v=particles.v + 0.01)
     found = drifts(*after(particles, 10, grid=FINE, dt=1e-4, **settings))
     print(name, found)
-    assert found["mass"] == 0 and found["momentum"] < 1e-12 and found["angular_momentum"] < angular, found
+    assert found["mass"] == 0 and found["momentum"] < 1e-13 and found["angular_momentum"] < angular, found
     assert -energy < found["energy"] < 0, found
 
 
@@ -273,3 +273,213 @@ def test_gradients_of_free_flight_are_exact():
     np.testing.assert_allclose(total(by_state.x), [1.0, 0.0], atol=1e-12)
     np.testing.assert_allclose(by_step.gravity, [0.5 * NUM_STEPS * (NUM_STEPS + 1) * DT**2, 0.0], atol=1e-13)
     assert abs(float(by_step.materials[0].young)) < 1e-13
+
+
+def test_gradients_of_a_collision_are_those_of_differences():
+    """… with the wall, in each component of the ball's velocity and in its stiffness."""
+    particles, weights = ball(drift=(-1.0, 0.4), center=(0.25, 0.5)), [1.0, 0.5]
+    mean = lambda step, state: jnp.sum(step.positions(state).mean(axis=0) * jnp.asarray(weights))
+    step, by_step, by_state = through(particles, np.asarray(weights) / particles.num)
+    assert float(advance(step, step.init(particles)).v[0].mean()) > 0.2  # it came back
+
+    def difference(eps, move=(0.0, 0.0), young=0.0):
+        def moved(sign):
+            other = eqx.tree_at(lambda s: s.materials[0].young, step, replace_fn=lambda e: e + sign * eps * young)
+            start = dataclasses.replace(particles, v=particles.v + sign * eps * jnp.asarray(move)[None])
+            return mean(other, advance(other, other.init(start)))
+
+        return float((moved(1) - moved(-1)) / (2 * eps))
+
+    found = [float(jnp.sum(part)) for part in by_state.v]
+    for ours, move in zip(found, ((1.0, 0.0), (0.0, 1.0)), strict=True):
+        errors = [abs(difference(eps, move) / ours - 1) for eps in (1e-4, 1e-5, 1e-6)]
+        print("collision", ours, errors)
+        assert min(errors) < 1e-8, errors
+    ours = float(by_step.materials[0].young)
+    errors = [abs(difference(eps, young=1000.0) / (1000 * ours) - 1) for eps in (1e-4, 1e-5, 1e-6)]
+    print("collision E", ours, errors)
+    assert min(errors) < 1e-7, errors
+
+
+def finite(tree):
+    return all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array)))
+
+
+def with_another(x, v=(0.0, 0.0), F=1.0):
+    """A ball at rest but for its last particle, which is elsewhere."""
+    particles = ball()
+    values = {"x": x, "v": v, "F": F * np.eye(2)}
+    return dataclasses.replace(particles, **{k: getattr(particles, k).at[-1].set(a) for k, a in values.items()})
+
+
+def test_nothing_is_nan_at_rest_and_where_bodies_are_crushed():
+    for particles in (ball(), with_another((0.5, 0.5), F=1e-9)):
+        step, by_step, by_state = through(particles, 1.0)
+        state = advance(step, step.init(particles))
+        assert int(state.escaped) == 0 and finite(state) and finite((by_step, by_state))
+
+
+@pytest.mark.parametrize("kind", ["flies out", "outside", "nan"])
+def test_what_leaves_is_counted_and_disturbs_nobody(kind):
+    """All others move as they do without it, to the last bit."""
+    place = {"flies out": (0.8, 0.8), "outside": (2.0, 0.5), "nan": (np.nan, 0.5)}[kind]
+    particles = with_another((0.8, 0.8), (3.0, 0.5))
+    step = stepper(particles)
+    started = dataclasses.replace(particles, x=particles.x.at[-1].set(place))
+    absent = dataclasses.replace(particles, alive=particles.alive.at[-1].set(False))
+    last, without = (step.particles(advance(step, step.init(start))) for start in (started, absent))
+    assert not last.alive[-1] and last.alive[:-1].all()
+    for name in ("x", "v", "C", "F"):
+        np.testing.assert_array_equal(getattr(last, name)[:-1], getattr(without, name)[:-1])
+    if kind == "flies out":
+        assert finite(last) and 1 - 2 * GRID.spacings[0] < last.x[-1, 0] < 1
+        np.testing.assert_array_equal(last.v[-1], 0.0)
+    gradients = pull(step, step.init(started), jnp.ones_like(particles.x))
+    assert finite(gradients)
+
+
+# -- the stepper ------------------------------------------------------------------------------------------------------
+
+
+@eqx.filter_jit
+def once(step, state, traces):
+    traces.append(1)
+    return step(state)
+
+
+class Count(list):
+    """Of traces; equal to any other, so that a compiled function is found again."""
+
+    __hash__ = lambda self: 0
+    __eq__ = lambda self, other: isinstance(other, Count)
+
+
+def two_bodies():
+    solid = Particles.at(block((0.2, 0.3), (0.4, 0.5), (6, 6)), 1e-3, v=(0.5, 0.0))
+    water = Particles.at(block((0.6, 0.3), (0.8, 0.5), (6, 6)), 1e-3, v=(-0.2, 0.3), material=1)
+    return dataclasses.replace(solid, F=1.05 * solid.F), dataclasses.replace(water, F=0.97 * water.F)
+
+
+@pytest.mark.parametrize("which", [pytest.param(0, marks=pytest.mark.slow), 1])
+def test_materials_act_each_on_its_own_particles(which):
+    """Two bodies in one scene, in mixed order, move as each does alone."""
+    bodies, materials = two_bodies(), (FixedCorotated(200.0, 0.3), Fluid(300.0))
+    settings = {"grid": GRID, "dt": DT, "materials": materials, "gravity": (0.0, -1.0), "backend": "dense"}
+
+    def moved(particles):
+        step = MPM(particles, **settings)
+        state, traces = step.init(particles), Count()
+        for _ in range(10):
+            state = once(step, state, traces)
+        assert len(traces) == 1
+        return step.particles(state)
+
+    joined = join(bodies)
+    mixed = np.random.default_rng(0).permutation(joined.num)
+    both = moved(jax.tree.map(lambda leaf: leaf[mixed], joined))
+    both = jax.tree.map(lambda leaf: leaf[np.argsort(mixed)], both)
+    alone, here = moved(bodies[which]), slice(36 * which, 36 * which + 36)
+    for name in ("x", "v", "F"):
+        np.testing.assert_allclose(getattr(both, name)[here], getattr(alone, name), rtol=0, atol=1e-12)
+
+
+def test_the_order_of_particles_is_irrelevant():
+    """… also that of parameters with an entry for each particle, and particles come back as they were given."""
+    particles, rng = ball(SPIN, DRIFT, 1.02), np.random.default_rng(0)
+    mixed, young = rng.permutation(particles.num), jnp.asarray(rng.uniform(300, 1000, particles.num))
+    shuffled = jax.tree.map(lambda leaf: leaf[mixed], particles)
+
+    def moved(particles, young):
+        step = MPM(particles, GRID, DT, materials=(NeoHookean(young, 0.2),), backend="rows")
+        for name in particles.__dataclass_fields__:
+            given, back = getattr(particles, name), getattr(step.particles(step.init(particles)), name)
+            assert given.dtype == back.dtype
+            np.testing.assert_array_equal(back, given)
+        return step.positions(once(step, once(step, step.init(particles), Count()), Count()))
+
+    np.testing.assert_allclose(moved(shuffled, young[mixed]), moved(particles, young)[mixed], rtol=0, atol=1e-14)
+
+
+def test_a_step_compiles_once():
+    particles, traces = ball(), Count()
+    for young, g in ((500.0, -1.0), (900.0, 2.0)):
+        step = stepper(particles, gravity=(0.0, g), backend="dense")
+        step = eqx.tree_at(lambda s: s.materials[0].young, step, jnp.asarray(young))
+        state = once(step, step.init(particles), traces)
+        assert int(once(step, state, traces).count) == 2
+    assert len(traces) == 1
+
+
+def test_many_simulations_at_once_are_those_one_by_one():
+    particles, traces = ball(), Count()
+    step, velocities = stepper(particles, backend="dense"), jnp.asarray([[0.5, 0.0], [-1.0, 0.3], [0.0, 2.0]])
+    start = lambda v: step.init(dataclasses.replace(particles, v=jnp.broadcast_to(v, particles.v.shape)))
+    run = lambda state: once(step, once(step, state, traces), traces)
+    together = jax.vmap(run)(jax.vmap(start)(velocities))
+    for k, v in enumerate(velocities):
+        jax.tree.map(lambda a, b, k=k: np.testing.assert_allclose(a[k], b, atol=1e-13), together, run(start(v)))
+
+
+def at(x=((0.5, 0.5),), volume=1e-3, **changes):
+    return dataclasses.replace(Particles.at(np.full((len(x), 2), 0.5), volume), x=jnp.asarray(x), **changes)
+
+
+def made(particles=None, grid=GRID, dt=DT, **settings):
+    settings = {"materials": (NeoHookean(1.0, 0.2),)} | settings
+    return MPM(at() if particles is None else particles, grid, dt, **settings)
+
+
+def checked(kernel="quadratic", scheme="apic", backend=None):
+    """What type checkers refuse already."""
+    check_scene(at(), GRID, DT, (NeoHookean(1.0, 0.2),), kernel, scheme, 0.0, backend)
+
+
+def unequal(*shape):
+    return Grid(shape, (0.0, 0.0), (1.0, 1.0))
+
+
+WITH_MUSCLE = {"actuator": jnp.zeros(1, jnp.int32)}
+
+
+@pytest.mark.parametrize(
+    ("make", "culprit"),
+    [
+        (lambda: made(dt=0.5, materials=(NeoHookean(100.0, 0.2),)), r"at most 0.00296.*NeoHookean \(material 0\)"),
+        (lambda: made(dt=0.0), "dt=0 must be positive"),
+        (lambda: made(at(((0.5, 0.5), (1.2, 0.5)))), r"1 particles are outside the grid, first x\[1\]=\(1.2, 0.5\)"),
+        (lambda: made(at(((np.nan, 0.5),))), "1 particles are outside"),
+        (lambda: made(at(((0.03, 0.5),)), kernel="cubic"), r"cubic kernel needs places between \(0.03125, 0.03125\)"),
+        (lambda: made(at(volume=0.0)), "volume=0.0: every particle needs a volume > 0"),
+        (lambda: made(at(volume=np.inf)), "not infinite"),
+        (lambda: made(at(mass=jnp.zeros(1))), r"mass\[0\]=0: every particle needs a mass > 0"),
+        (lambda: made(at(volume=1.0, mass=jnp.full(1, np.nan))), r"mass\[0\]=nan"),
+        (lambda: Particles.at(np.full(2, 0.5), 1.0), r"expected \(p, d\)"),
+        (lambda: made(at(material=jnp.ones(1, jnp.int32))), r"material\[0\]=1 is unknown; .* 0 to 0"),
+        (lambda: made(at(actuator=jnp.full(1, -2))), "below −1"),
+        (lambda: made(at(actuator=jnp.ones(1, jnp.int32))), "actuator 0 has no particles"),
+        (lambda: made(grid=unequal(16, 32)), "equally spaced; got spacings"),
+        (lambda: made(grid=Grid((32, 32), (0, 0), (1, 1), centred=True)), "not centred"),
+        (lambda: made(grid=unequal(4, 4)), "too small for a quadratic kernel"),
+        (lambda: made(grid=Grid((32,) * 3, (0,) * 3, (1,) * 3)), r"expected \(p, 3\)"),
+        (lambda: checked(kernel="linear"), "kernel='linear' is unknown; choose one of quadratic, cubic"),
+        (lambda: checked(scheme="flip"), "scheme='flip' is unknown; choose one of apic, tpic, pic"),
+        (lambda: checked(backend="cuda"), "backend='cuda' is unknown; choose one of scalars, rows, dense"),
+        (lambda: made(flip=1.5), "flip=1.5 is a fraction"),
+        (lambda: made(gravity=(0.0, 0.0, -1.0)), r"gravity has the shape \(3,\); expected \(2,\)"),
+        (lambda: made(at(**WITH_MUSCLE), fibres=[(1.0, 0.0, 0.0)]), r"expected \(1, 2\) directions"),
+        (lambda: made(at(**WITH_MUSCLE), fibres=[(0.0, 0.0)]), "that are not zero"),
+        (lambda: made().init(at(((0.5, 0.5), (0.4, 0.4)))), r"\(2, 2\); this step is for \(1, 2\)"),
+    ],
+)
+def test_scenes_that_cannot_work_are_refused(make, culprit):
+    with pytest.raises(ValueError, match=culprit):
+        make()
+
+
+def test_what_is_wrong_is_said_while_it_runs():
+    particles = at(**WITH_MUSCLE)
+    step = made(particles, controller=lambda t, observation: jnp.zeros(3))
+    with pytest.raises(ValueError, match=r"the controller gives \(3,\); the particles have 1 actuators"):
+        step(step.init(particles))
+    with pytest.raises(ValueError, match="memory_budget=100 bytes holds too few states"):
+        rollout(step, step.init(particles), 1000, memory_budget=100)
