@@ -1,6 +1,6 @@
 """Memory of a gradient through MLS-MPM: XLA's temporary bytes by number of steps, float32, 8,192 particles in 2-D.
 
-`rollout` keeps all states, or as many as `memory_budget` allows, with loops nested two or three levels deep; the budgets
+`rollout` keeps all states, or as many as `memory_budget` allows, with loops nested two or three levels deep; budgets
 here are what these need. All are compiled, and one, `RUN` steps two levels deep, also runs: a child process reports its
 largest resident memory before and after. `--draw` draws the stored figure again, `--child` is for the script itself.
 """

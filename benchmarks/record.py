@@ -8,7 +8,10 @@ import time
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("jax", "jaxlib", "equinox", "numpy", "optax", "folx", "exponax", "flowjax", "scipy", "lagrangian-ml")
+PACKAGES = (
+    *("jax", "jaxlib", "equinox", "numpy", "optax", "scipy", "lagrangian-ml"),
+    *("folx", "exponax", "flowjax", "taichi", "warp-lang"),
+)
 
 
 def store(name: str, results: dict) -> Path:

@@ -192,10 +192,11 @@ def after(particles, num_rollouts=1, **settings):
 
 
 def drifts(step, first, last):
-    """Relative changes of what is conserved."""
+    """Relative changes of what is conserved, and of the energy in the frame of the centre of mass."""
     before, now = conserved(step, first), conserved(step, last)
     size = lambda a: float(np.max(np.abs(a)))
-    energy = lambda found: float(found["kinetic"] + found["elastic"])
+    drift = lambda found: jnp.sum(found["momentum"] ** 2) / (2 * found["mass"])
+    energy = lambda found: float(found["kinetic"] + found["elastic"] - drift(found))
     changes = {name: size(now[name] - before[name]) / size(before[name]) for name in list(before)[:3]}
     return changes | {"energy": energy(now) / energy(before) - 1}
 
@@ -217,14 +218,14 @@ def test_free_fall_is_exact():
 
 SCHEMES = {  # name: (settings, how well they keep angular momentum, the energy lost in 2,000 steps by less than)
     "apic": ({}, 1e-12, 0.1),
-    "tpic": ({"scheme": "tpic"}, 1e-4, 0.1),
+    "tpic": ({"scheme": "tpic"}, 1e-3, 0.1),
     "pic": ({"scheme": "pic"}, 1.0, 1.0),
     "flip": ({"scheme": "pic", "flip": 1.0}, 1e-2, 0.1),
     "flip 0.95": ({"scheme": "pic", "flip": 0.95}, 1.0, 1.0),
     "aflip": ({"flip": 1.0}, 1e-3, 0.05),
-    "aflip 0.95": ({"flip": 0.95}, 1e-3, 0.1),
+    "aflip 0.95": ({"flip": 0.95}, 1e-3, 0.05),
     "apic cubic": ({"kernel": "cubic"}, 1e-12, 0.1),
-    "aflip cubic": ({"flip": 1.0, "kernel": "cubic"}, 1e-3, 0.1),
+    "aflip cubic": ({"flip": 1.0, "kernel": "cubic"}, 1e-3, 0.05),
 }
 FINE = Grid((64, 64), (0.0, 0.0), (1.0, 1.0))
 
@@ -234,9 +235,7 @@ FINE = Grid((64, 64), (0.0, 0.0), (1.0, 1.0))
 def test_what_each_scheme_conserves(name):
     """A disc of 38 cells turns at 5 rad/s, 2 % stretched, for 2,000 steps."""
     settings, angular, energy = SCHEMES[name]
-    particles = ball(SPIN, stretch=1.02, radius=0.3, grid=FINE)
-    particles = dataclasses.replace(particles, v=particles.v + 0.01)
-    found = drifts(*after(particles, 10, grid=FINE, dt=1e-4, **settings))
+    found = drifts(*after(ball(SPIN, DRIFT, 1.02, radius=0.3, grid=FINE), 10, grid=FINE, dt=1e-4, **settings))
     print(name, found)
     assert found["mass"] == 0 and found["momentum"] < 1e-13 and found["angular_momentum"] < angular, found
     assert -energy < found["energy"] < 0, found
