@@ -50,7 +50,7 @@ def test_a_preset_keeps_its_promise(name, tmp_path, cached_environ, request):
     path = tmp_path / name
     command("run", f"experiment={name}", "--run-dir", path, environ=cached_environ)
     errors = json.loads((path / "summary.json").read_text())["errors"]
-    assert (errors[key] <= bound if bound > 0 else errors[key] >= -bound), errors
+    assert errors[key] <= bound if bound > 0 else errors[key] >= -bound, errors
     if other is not None:
         file, bound = other
         reference = request.getfixturevalue("reference_file")(file)
