@@ -123,6 +123,7 @@ PARTS: dict[str, Any] = {
 
 def draw(found: dict[str, list[dict]]) -> None:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, NullLocator
 
     figure = Figure(figsize=(7.2, 5.4), layout="constrained")
     (bars, twists), (dams, slides) = figure.subplots(2, 2)
@@ -139,6 +140,10 @@ def draw(found: dict[str, list[dict]]) -> None:
     n = np.array([24, 128])
     twists.loglog(n, 25 / n**2, color="0.6", lw=0.8)
     twists.set(title="manufactured twist", xlabel="cells on an axis", ylabel="relative $L_2$ error of places")
+    for axis, ticks in ((bars.xaxis, (16, 32, 64)), (twists.xaxis, (16, 32, 64, 128)), (bars.yaxis, (0.2, 0.5, 1, 2))):
+        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter("{x:g}")
     finest = [row for row in found["dam"] if "nodes" in row][1::4]
     for row in finest:
         line = dams.plot(row["nodes"], row["ritter"], color="0.5", lw=1)

@@ -150,11 +150,16 @@ def twist(n, *, per_cell=2, amplitude=0.3, end=0.35, courant=0.3, **transfer):
     )
 
 
-@pytest.mark.parametrize(("coarse", "order", "flip"), [(32, 1.8, 0.0), (16, 1.9, 1.0)])
-def test_a_twisted_disc_converges_with_second_order(coarse, order, flip):
-    errors = [twist(n, flip=flip)[0] for n in (coarse, 2 * coarse)]
-    assert np.log2(errors[0] / errors[1]) > order
-    assert errors[1] < 35 / (2 * coarse) ** 2
+def test_a_twisted_disc_converges_with_second_order():
+    coarse, fine = (twist(n)[0] for n in (32, 64))
+    assert np.log2(coarse / fine) > 1.8
+    assert fine < 8e-3
+
+
+def test_the_cubic_kernel_without_damping_has_second_order_in_places_and_gradients():
+    errors = np.array([twist(n, kernel="cubic", flip=1.0) for n in (16, 32)])
+    assert np.all(np.log2(errors[0] / errors[1]) > 1.95)
+    assert errors[1, 0] < 0.05
 
 
 # -- a dam that breaks ------------------------------------------------------------------------------------------------
@@ -217,8 +222,8 @@ def front(nodes, depth, level):
 
 @pytest.mark.slow
 def test_a_dam_breaks_as_ritter_says():
-    frames = dam_break(16)
-    for frame in frames[1:]:  # earlier, the pressure is far from hydrostatic
+    frames = dam_break(16, frames=10)
+    for frame in frames[5:]:  # earlier, the water has not run far beside its depth, and is no shallow one
         assert abs(frame["front"][1]) < 0.05
         assert frame["profile"] < 0.05
     assert abs(frames[-1]["front"][2]) < 0.05

@@ -110,7 +110,6 @@ LONG = [pytest.param(n, "scalars", tolerance, marks=pytest.mark.slow) for n, tol
 def test_gradients_are_those_of_differences(which, num_steps, backend, tolerance):
     """The smallest error of several step sizes: large ones meet the kinks of contact, small ones rounding."""
     measured = errors(lambda p: value(p, num_steps, backend), parameters(), found(num_steps, backend), which)
-    print(which, num_steps, backend, measured)
     assert min(measured) < tolerance, measured
 
 
@@ -122,7 +121,6 @@ def test_gradients_are_those_of_differences(which, num_steps, backend, tolerance
 def test_recomputed_states_give_the_same_gradients(num_steps, backend, memory_budget):
     """Loops nested two or three levels deep."""
     kept = flat(found(num_steps, backend))
-    print(np.abs(flat(found(num_steps, backend, memory_budget)) / kept - 1).max())
     np.testing.assert_allclose(flat(found(num_steps, backend, memory_budget)), kept, rtol=1e-12)
 
 
@@ -139,7 +137,6 @@ def test_single_precision():
         single = gradient(jax.tree.map(jnp.asarray, start), 200, "scalars")
     for name in exact:
         a, b = flat(single[name]), flat(exact[name])
-        print(name, np.linalg.norm(a - b) / np.linalg.norm(b))
         assert np.linalg.norm(a - b) < 1e-3 * np.linalg.norm(b), (name, a, b)
 
 
@@ -173,5 +170,4 @@ def test_a_ball_thrown_at_another():
     aim = lambda point: jnp.sum(thrown(point, num_steps)[1] * jnp.asarray([1.0, 0.5, -0.5]))
     slope = eqx.filter_jit(jax.grad(aim))(point)
     measured = errors(eqx.filter_jit(aim), point, slope, "velocity")
-    print("3d", slope, measured)
     assert min(measured) < 1e-8, measured

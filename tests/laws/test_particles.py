@@ -40,14 +40,17 @@ from lagrangian_ml.particles.transfer import Local
 
 SHAPES = {2: (8, 9), 3: (6, 7, 8)}
 KINDS = [(kernel, dim) for kernel in KERNELS for dim in SHAPES]
-BY_DEFAULT = [pytest.param(*kind, marks=[pytest.mark.slow] * (kind != ("quadratic", 2))) for kind in KINDS]
+
+
+def kinds(by_default):
+    return [pytest.param(*kind, marks=[pytest.mark.slow] * (kind not in by_default)) for kind in KINDS]
 
 
 def places(kernel, shape):
     """Places in the whole range that the kernel allows, its ends among them."""
     low, high = kernel.shift, np.asarray(shape) - kernel.width + 1 + kernel.shift
     x = np.random.default_rng(0).uniform(low, high, (24, len(shape)))
-    x[0], x[1] = low, np.nextafter(high.astype(x.dtype) - 1e-6, low)
+    x[0], x[1] = low, high - 1e-5
     return Vector.split(jnp.asarray(x, jnp.result_type(float)), 1)
 
 
@@ -86,7 +89,7 @@ def agree(ours, theirs, tolerance):
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * np.max(np.abs(b)))
 
 
-@pytest.mark.parametrize(("name", "dim"), KINDS)
+@pytest.mark.parametrize(("name", "dim"), kinds([("quadratic", 2), ("cubic", 2)]))
 def test_polynomials_are_reproduced(name, dim):
     """Σ w = 1, Σ w r = 0, Σ w r rᵀ = inertia I and Σ ∇w iᵀ = I, read off the grids 1, i and |i|²."""
     kernel, shape = KERNELS[name], SHAPES[dim]
@@ -107,7 +110,7 @@ def test_polynomials_are_reproduced(name, dim):
     np.testing.assert_allclose(square[2], 2 * x, atol=1e-12)  # ∂ of |X|² + a constant
 
 
-@pytest.mark.parametrize(("name", "dim"), BY_DEFAULT)
+@pytest.mark.parametrize(("name", "dim"), kinds([("quadratic", 2)]))
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_scatter_is_the_transpose_of_gather(backend, name, dim):
     X = places(KERNELS[name], SHAPES[dim])
@@ -123,7 +126,7 @@ def _as(field, local):
     return Local(*(None if given is None else part for given, part in zip(field, local, strict=True)))
 
 
-@pytest.mark.parametrize(("name", "dim"), BY_DEFAULT)
+@pytest.mark.parametrize(("name", "dim"), kinds([("quadratic", 2)]))
 @pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "rows"])
 def test_back_ends_agree_in_values_and_gradients(backend, name, dim):
     """Gradients of "rows" and "dense" are automatic: they judge the adjoint of "scalars", written by hand."""
@@ -192,18 +195,25 @@ def after(particles, num_rollouts=1, **settings):
 
 
 def drifts(step, first, last):
-    """Relative changes of what is conserved, and of the energy in the frame of the centre of mass."""
-    before, now = conserved(step, first), conserved(step, last)
-    size = lambda a: float(np.max(np.abs(a)))
-    drift = lambda found: jnp.sum(found["momentum"] ** 2) / (2 * found["mass"])
-    energy = lambda found: float(found["kinetic"] + found["elastic"] - drift(found))
-    changes = {name: size(now[name] - before[name]) / size(before[name]) for name in list(before)[:3]}
-    return changes | {"energy": energy(now) / energy(before) - 1}
+    """Relative changes of what is conserved; spin and energy are those about the centre of mass."""
+
+    def measured(state):
+        found, particles = conserved(step, state), step.particles(state)
+        mass, p = found["mass"], found["momentum"]
+        x, y = jnp.sum(particles.mass[:, None] * particles.x, axis=0) / mass
+        spin = found["angular_momentum"] - (x * p[1] - y * p[0])
+        energy = found["kinetic"] + found["elastic"] - jnp.sum(p**2) / (2 * mass)
+        return {"mass": mass, "momentum": p, "spin": spin, "energy": energy}
+
+    before, now = measured(first), measured(last)
+    largest = lambda a: float(np.max(np.abs(a)))
+    changes = {name: largest(now[name] - before[name]) / largest(before[name]) for name in ("mass", "momentum", "spin")}
+    return changes | {"energy": float(now["energy"] / before["energy"]) - 1}
 
 
 def test_free_flight_conserves():
     found = drifts(*after(ball(SPIN, DRIFT, 1.02)))
-    assert found["mass"] == 0 and found["momentum"] < 1e-14 and found["angular_momentum"] < 1e-13, found
+    assert found["mass"] == 0 and found["momentum"] < 1e-14 and found["spin"] < 1e-13, found
     assert -0.4 < found["energy"] < 0, found
 
 
@@ -216,15 +226,15 @@ def test_free_fall_is_exact():
     np.testing.assert_allclose(step.positions(last), exact, atol=1e-13)
 
 
-SCHEMES = {  # name: (settings, how well they keep angular momentum, the energy lost in 2,000 steps by less than)
-    "apic": ({}, 1e-12, 0.1),
+SCHEMES = {  # name: (settings, bounds of the change of spin and of the loss of energy in 2,000 steps)
+    "apic": ({}, 1e-13, 0.1),
     "tpic": ({"scheme": "tpic"}, 1e-3, 0.1),
     "pic": ({"scheme": "pic"}, 1.0, 1.0),
     "flip": ({"scheme": "pic", "flip": 1.0}, 1e-2, 0.1),
     "flip 0.95": ({"scheme": "pic", "flip": 0.95}, 1.0, 1.0),
     "aflip": ({"flip": 1.0}, 1e-3, 0.05),
     "aflip 0.95": ({"flip": 0.95}, 1e-3, 0.05),
-    "apic cubic": ({"kernel": "cubic"}, 1e-12, 0.1),
+    "apic cubic": ({"kernel": "cubic"}, 1e-13, 0.1),
     "aflip cubic": ({"flip": 1.0, "kernel": "cubic"}, 1e-3, 0.05),
 }
 FINE = Grid((64, 64), (0.0, 0.0), (1.0, 1.0))
@@ -236,8 +246,7 @@ def test_what_each_scheme_conserves(name):
     """A disc of 38 cells turns at 5 rad/s, 2 % stretched, for 2,000 steps."""
     settings, angular, energy = SCHEMES[name]
     found = drifts(*after(ball(SPIN, DRIFT, 1.02, radius=0.3, grid=FINE), 10, grid=FINE, dt=1e-4, **settings))
-    print(name, found)
-    assert found["mass"] == 0 and found["momentum"] < 1e-13 and found["angular_momentum"] < angular, found
+    assert found["mass"] == 0 and found["momentum"] < 1e-13 and found["spin"] < angular, found
     assert -energy < found["energy"] < 0, found
 
 
@@ -246,13 +255,11 @@ def test_what_each_scheme_conserves(name):
 def test_free_flight_conserves_in_single_precision():
     for kernel in KERNELS:
         found = drifts(*after(ball(SPIN, DRIFT, 1.02), 10, dt=1e-4, kernel=kernel))
-        print(kernel, found)
-        assert found["mass"] == 0 and found["momentum"] < 1e-4 and found["angular_momentum"] < 1e-4, found
+        assert found["mass"] == 0 and found["momentum"] < 1e-4 and found["spin"] < 1e-4, found
 
 
 def test_flip_keeps_more_energy():
     lost = [drifts(*after(ball(SPIN, DRIFT, 1.02), flip=flip))["energy"] for flip in (0.0, 1.0)]
-    print(lost)
     assert lost[0] < 0.7 * lost[1] < 0, lost
 
 
@@ -292,11 +299,9 @@ def test_gradients_of_a_collision_are_those_of_differences():
     found = [float(jnp.sum(part)) for part in by_state.v]
     for ours, move in zip(found, ((1.0, 0.0), (0.0, 1.0)), strict=True):
         errors = [abs(difference(eps, move) / ours - 1) for eps in (1e-4, 1e-5, 1e-6)]
-        print("collision", ours, errors)
         assert min(errors) < 1e-8, errors
     ours = float(by_step.materials[0].young)
     errors = [abs(difference(eps, young=1000.0) / (1000 * ours) - 1) for eps in (1e-4, 1e-5, 1e-6)]
-    print("collision E", ours, errors)
     assert min(errors) < 1e-7, errors
 
 
