@@ -133,7 +133,9 @@ def draw(found: dict[str, list[dict]]) -> None:
         style = look(row["transfer"]) | {"marker": "os"[row["extra"] > 0]}
         bars.loglog(row["cells"], 100 * np.abs(row["error"]), **style)
     bars.axhline(1, color="0.6", lw=0.8)
-    bars.set(title="bar", xlabel="cells along it", ylabel="error of the frequency, %")
+    bars.set(
+        title="bar (squares: goes on behind the wall)", xlabel="cells along it", ylabel="error of the frequency, %"
+    )
     for row in found["twist"]:
         if row["amplitude"] == 0.3:
             twists.loglog(row["cells"], row["x"], marker="o", label=row["transfer"], **look(row["transfer"]))
