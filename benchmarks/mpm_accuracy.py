@@ -2,7 +2,7 @@
 
 The cases are those of `tests/laws/test_particle_accuracy.py`, on finer grids: the frequency of an elastic bar, a
 manufactured twist of a neo-Hookean disc, a dam break against Ritter's solution, blocks that slide, two discs that
-collide. `--only twist` runs a part; what is stored of the others is kept. About ten CPU-minutes in all.
+collide. `--only twist` runs a part; what is stored of the others is kept. About twenty CPU-minutes in all.
 """
 
 import argparse
