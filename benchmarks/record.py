@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import time
 from pathlib import Path
 
@@ -26,7 +27,9 @@ def store(name: str, results: dict) -> Path:
     about = {"date": time.strftime("%Y-%m-%d"), "versions": versions, "machine": machine}
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(about | results, indent=1) + "\n")
+    text = json.dumps(about | results, indent=1)
+    text = re.sub(r"\[[^\[\]{}\"]*\]", lambda numbers: " ".join(numbers.group().split()), text)  # a line for each list
+    path.write_text(text + "\n")
     return path
 
 

@@ -21,6 +21,24 @@ _AXES = "xyz"
 _SLACK = 1e-5  # of the extent: files in single precision overstep a domain by rounding
 
 
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Either the old or the new content is there, whatever happens in between, and it is on the disk after."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def find_file(path: str | Path) -> Path:
     """The path itself if there is such a file, else the one in the folder of reference data. FileNotFoundError."""
     folder = os.environ.get(FOLDER)

@@ -82,6 +82,10 @@ def mpm_control(
         )
     drive = _Drive(problem, memory_budget)
     controller = model(problem.plant, key=key)
+    if problem.goals is not None and not hasattr(controller, "goal"):
+        raise ValueError(f"{type(controller).__name__} has no `goal` to be told; take Feedback, or give one target.")
+    if not hasattr(controller, "apply") and not problem.plant.num_actuators:
+        raise ValueError(f"this scene has no actuators for {type(controller).__name__} to drive; take Launch.")
     jax.eval_shape(lambda: drive.end(controller, None))  # refuses a small budget and a controller that does not fit
     return Task(
         model=controller,

@@ -36,6 +36,12 @@ def check_scene(
         raise ValueError(
             f"x has the shape {particles.x.shape}; expected (p, {grid.dim}) for a grid of {grid.dim} axes."
         )
+    for name in ("x", "volume", "mass", "material", "actuator", "alive"):
+        if isinstance(getattr(particles, name), Tracer):
+            raise ValueError(
+                f"{name} is traced: a step is made outside of jit and grad, from known particles. Make it there, "
+                "and give the particles to differentiate by to its `init`."
+            )
     _check_rows(particles, grid, KERNELS[kernel], materials)
     limit, which = cfl_limit(particles, grid, materials)
     if not 0 < dt <= limit:

@@ -17,7 +17,7 @@ def momentum(particles: Particles) -> Float[Array, " d"]:
 
 
 def angular_momentum(particles: Particles, inertia: float = 0.0) -> Float[Array, "..."]:
-    """Σ m (x × v + D (∇ × v)/2 …), with the part of the affine velocity C in the kernel's second moment.
+    """Σ m (x × v + D c), c the skew part of C (cᵢ = εᵢⱼₖ Cₖⱼ): that of the nodes to which the particles are spread.
 
     `inertia` is D, `kernel.inertia · dx²`; see `conserved`. A scalar in 2-D, a vector in 3-D.
     """

@@ -5,13 +5,14 @@ complete or not at all. Pickled objects are neither written nor read.
 """
 
 import io
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
+
+from ..domains.files import write_atomically
 
 NAMES = ("x", "v", "C", "F", "volume", "mass", "material", "actuator", "alive", "plastic")
 _TIME = "t"
@@ -146,18 +147,9 @@ def _numbers(array, dtype, ascii):
 
 
 def _write(path, suffix, content):
-    """Either the old or the new content is there, whatever happens in between."""
     path = Path(path)
     if path.suffix != suffix:
         raise ValueError(f"path={path.name} must end in {suffix}.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, content)
     return path

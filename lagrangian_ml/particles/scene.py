@@ -61,8 +61,8 @@ class Scene:
             raise ValueError("a scene has one task: give direction, target or goals.")
         self.stepper()  # says what is wrong with the rest
 
-    def stepper(self, controller: Any = None) -> MPM:
-        """The step of the scene."""
+    def stepper(self) -> MPM:
+        """The step of the scene, without a controller."""
         return MPM(
             self.particles,
             self.grid,
@@ -70,7 +70,6 @@ class Scene:
             materials=self.materials,
             boundaries=self.boundaries,
             gravity=None if self.gravity is None else tuple(self.gravity),
-            controller=controller,
             fibres=self.fibres,
             **(self.settings or {}),
         )
@@ -106,21 +105,23 @@ def play(
 ) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, "t p d"], Float[np.ndarray, "t a"], int]:
     """(times, positions, tensions of the actuators, number of particles that escaped) of frames, the first at t = 0.
 
-    The frames are equally far apart, the largest number of them up to `num_frames` that divides the steps.
+    At most `num_frames` follow, equally far apart, the last at the end; so the first may be a little later.
     """
     step, state = start
-    count = max(k for k in range(1, min(num_frames, scene.num_steps) + 1) if scene.num_steps % k == 0)
-    every = scene.num_steps // count
-    x, tension, escaped = _play(step, state, scene.num_steps, every)
+    every = -(-scene.num_steps // num_frames)
+    rest = scene.num_steps % every
     first = np.asarray(step.positions(state))[None], np.asarray(step.tension(state))[None]
-    times = scene.dt * every * np.arange(count + 1)
+    x, tension, escaped = _play(step, state, scene.num_steps, every)
+    times = scene.dt * np.concatenate([[0], rest + every * np.arange(1, len(x) + 1)])
     return times, np.concatenate([first[0], x]), np.concatenate([first[1], tension]), int(escaped[-1])
 
 
 @eqx.filter_jit
 def _play(step, state, num_steps, every):
     save = lambda state: (step.positions(state), step.tension(state), state.escaped)
-    return rollout(step, state, num_steps, save_every=every, save=save)
+    rest = num_steps % every
+    state = final_state(step, state, rest, None, lambda state: state) if rest else state
+    return rollout(step, state, num_steps - rest, save_every=every, save=save)
 
 
 def final_state(

@@ -12,6 +12,10 @@ Other schemes: "tpic" takes ∇v = Σ_i v_i ∇w_ip for C and −V τ ∇w_ip fo
 10.1016/j.cma.2022.115720); "pic" carries no C; `flip` > 0 adds flip (v_p − Σ_i w_ip v_i⁰), v⁰ before forces, to
 v_p: FLIP from "pic", AFLIP (Fei et al. 2021, doi 10.1145/3450626.3459678) from "apic".
 
+What it cannot do: a wall at a node is one of first order, since no body lies behind it; FLIP, TPIC and PIC do not keep
+angular momentum; contact between bodies dissipates more when it travels through the grid; "tpic" with the quadratic
+kernel may diverge at large strains on fine grids.
+
 Differs from ChainQueen: several materials in one scene; particles that leave are frozen and counted; reverse mode keeps
 the state and the grid of a step and recomputes the rest, with the adjoint of the transfers written by hand.
 """
@@ -27,7 +31,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float, Int
 
 from ..core import Grid
-from ..linalg.components import Matrix, Vector, identity
+from ..linalg.components import Matrix, Vector, identity, sum_of
 from .checks import check_scene
 from .kernels import KERNELS
 from .state import Particles
@@ -156,7 +160,10 @@ class MPM(eqx.Module):
         return self.groups.shape[0] - 1
 
     def init(self, particles: Particles) -> State:
-        """The state of particles as many and of the same materials as those that the step was made for."""
+        """The state of particles as many and of the same materials as those that the step was made for.
+
+        As in all schemes that step v before x, v belongs to t − Δt/2: a start with v(0) costs an error of first order.
+        """
         if particles.x.shape != (self.order.shape[0], self.grid.dim):
             raise ValueError(
                 f"x has the shape {particles.x.shape}; this step is for {(self.order.shape[0], self.grid.dim)}."
@@ -202,6 +209,7 @@ def _advance(step: MPM, state: State) -> State:
     for part, n in zip(X, grid.shape, strict=True):
         base = jnp.floor(part - kernel.shift)  # compared as a float: NaN is outside, and no integer overflows
         ok = ok & (base >= 0) & (base <= n - kernel.width)
+    ok = ok & jnp.isfinite(sum_of(jax.tree.leaves((state.v, state.C, state.F))))
     only: Any = lambda value, other=0.0: jnp.where(ok, value, other)
     X = X.map(lambda part, n: only(part, 0.5 * n), Vector(*grid.shape))
     F = state.F.map(only, identity(grid.dim, state.x[0]))
@@ -225,8 +233,7 @@ def _stress(step, state, F):
     parts = []
     for which, start, stop in step.slices:
         cut = lambda a, start=start, stop=stop: a[..., start:stop]
-        cut_rows = lambda leaf, cut=cut: cut(leaf[step.order]) if _by_particle(leaf, step) else leaf
-        material = jax.tree.map(cut_rows, step.materials[which])
+        material = _in_order(step.materials[which], step, cut)
         parts.append(material(F.map(cut), cut(state.plastic)))
     tau, F, plastic = parts[0] if len(parts) == 1 else jax.tree.map(lambda *a: jnp.concatenate(a), *parts)
     if step.fibre is not None and step.controller is not None:
@@ -237,8 +244,14 @@ def _stress(step, state, F):
     return tau, F, plastic
 
 
-def _by_particle(leaf, step):
-    return eqx.is_array(leaf) and leaf.ndim == 1 and leaf.shape[0] == step.order.shape[0]
+def _in_order(material, step, cut):
+    """The material, with its own parameters of shape (p,) cut to its particles; its parts (a network) stay."""
+    by_particle = lambda value: eqx.is_array(value) and value.shape == step.order.shape
+    names = [name for name, value in vars(material).items() if by_particle(value)]
+    if not names:
+        return material
+    fields = lambda material: [getattr(material, name) for name in names]
+    return eqx.tree_at(fields, material, [cut(value[step.order]) for value in fields(material)])
 
 
 def _to_grid(step, kernel, X, state, tau, only):

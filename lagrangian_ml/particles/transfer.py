@@ -15,7 +15,7 @@ choice of a, b and s. The back ends agree to rounding:
 import math
 from functools import partial
 from itertools import product
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +23,6 @@ from jaxtyping import Array, Float
 
 from ..linalg.components import Vector, sum_of
 from .kernels import Kernel
-
-Backend = Literal["scalars", "rows", "dense"]
 
 
 class Local(NamedTuple):
@@ -223,7 +221,7 @@ def _at_node(at, field, o, w, r):
 
 
 def _arms(at, o):
-    return at.f.map(lambda f, i=None: f) if o is None else Vector(*(float(i) - f for i, f in zip(o, at.f, strict=True)))
+    return Vector(*(float(i) - f for i, f in zip(o, at.f, strict=True)))
 
 
 def _weight(factors, o):

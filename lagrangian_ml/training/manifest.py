@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..domains.files import write_atomically
+
 NAME = "manifest.json"
 
 
@@ -64,24 +66,6 @@ def read(directory: Path) -> dict[str, list[str]]:
         if found != expected:
             raise Damaged(f"{name} has changed since it was written")
     return content["leaves"]
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Either the old or the new content is there, whatever happens in between."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _files(directory):

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from .manifest import write_atomically
+from ..domains.files import write_atomically
 
 PACKAGES = (
     *("lagrangian-ml", "jax", "jaxlib", "numpy", "equinox", "optax", "diffrax", "orbax-checkpoint"),

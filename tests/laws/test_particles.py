@@ -323,13 +323,15 @@ def test_nothing_is_nan_at_rest_and_where_bodies_are_crushed():
         assert int(state.escaped) == 0 and finite(state) and finite((by_step, by_state))
 
 
-@pytest.mark.parametrize("kind", ["flies out", "outside", "nan"])
+@pytest.mark.parametrize("kind", ["flies out", "outside", "nan", "nan in v", "nan in F"])
 def test_what_leaves_is_counted_and_disturbs_nobody(kind):
     """All others move as they do without it, to the last bit."""
-    place = {"flies out": (0.8, 0.8), "outside": (2.0, 0.5), "nan": (np.nan, 0.5)}[kind]
+    place = {"outside": (2.0, 0.5), "nan": (np.nan, 0.5)}.get(kind, (0.8, 0.8))
     particles = with_another((0.8, 0.8), (3.0, 0.5))
     step = stepper(particles)
     started = dataclasses.replace(particles, x=particles.x.at[-1].set(place))
+    if kind.startswith("nan in"):
+        started = dataclasses.replace(started, **{kind[-1]: getattr(started, kind[-1]).at[-1].set(np.nan)})
     absent = dataclasses.replace(particles, alive=particles.alive.at[-1].set(False))
     last, without = (step.particles(advance(step, step.init(start))) for start in (started, absent))
     assert not last.alive[-1] and last.alive[:-1].all()
@@ -402,6 +404,25 @@ def test_the_order_of_particles_is_irrelevant():
         return step.positions(once(step, once(step, step.init(particles), Count()), Count()))
 
     np.testing.assert_allclose(moved(shuffled, young[mixed]), moved(particles, young)[mixed], rtol=0, atol=1e-14)
+
+
+def test_a_part_of_a_material_is_not_taken_for_its_parameters():
+    """… if an array in it happens to have as many entries as there are particles."""
+
+    class Scaled(eqx.Module):
+        part: tuple
+        inner: NeoHookean
+
+        def __call__(self, F, plastic):
+            return (self.inner(F, plastic)[0] * self.part[0][0], F, plastic)
+
+    particles = ball(SPIN, DRIFT, 1.02)
+    part, solid = (jnp.arange(1.0, particles.num + 1),), NeoHookean(500.0, 0.2)
+    moved = []
+    for material in (Scaled(part, solid), solid):
+        step = MPM(particles, GRID, DT, materials=(material,), backend="rows")
+        moved.append(step.positions(once(step, once(step, step.init(particles), Count()), Count())))
+    np.testing.assert_array_equal(*moved)
 
 
 def test_a_step_compiles_once():
@@ -481,6 +502,8 @@ def test_scenes_that_cannot_work_are_refused(make, culprit):
 
 
 def test_what_is_wrong_is_said_while_it_runs():
+    with pytest.raises(ValueError, match="x is traced: a step is made outside of jit and grad"):
+        jax.eval_shape(lambda x: made(dataclasses.replace(at(), x=x)).order, at().x)
     particles = at(**WITH_MUSCLE)
     step = made(particles, controller=lambda t, observation: jnp.zeros(3))
     with pytest.raises(ValueError, match=r"the controller gives \(3,\); the particles have 1 actuators"):

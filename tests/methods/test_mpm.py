@@ -13,7 +13,7 @@ import pytest
 from lagrangian_ml import LevenbergMarquardt, fit
 from lagrangian_ml.core import partition
 from lagrangian_ml.methods import Elasticity, Launch, mpm_control, mpm_identification, mpm_simulation
-from lagrangian_ml.particles import Feedback, Plant, Sequences, Sines, final_state, scenes
+from lagrangian_ml.particles import Feedback, Plant, Sequences, Sines, final_state, play, scenes
 from lagrangian_ml.training import Trainer, run_task
 
 KEY = jax.random.key(0)
@@ -44,8 +44,9 @@ def test_muscles_are_trained_and_a_run_goes_on_where_it_stopped(tmp_path):
     assert task.model.values.shape == (3, 2)  # 12 steps in intervals of 5
     optimizer, trainer = optax.adam(0.1), partial(Trainer, log_every=1, checkpoint_every=1)
     whole = run_task(task, optimizer, trainer(num_steps=3), key=KEY, directory=tmp_path / "whole")
-    run_task(task, optimizer, trainer(num_steps=2), key=KEY, directory=tmp_path / "parts")
-    parts = run_task(task, optimizer, trainer(num_steps=3), key=KEY, directory=tmp_path / "parts", resume=True)
+    bare = dataclasses.replace(task, figures=lambda *_: [])
+    run_task(bare, optimizer, trainer(num_steps=2), key=KEY, directory=tmp_path / "parts")
+    parts = run_task(bare, optimizer, trainer(num_steps=3), key=KEY, directory=tmp_path / "parts", resume=True)
     assert eqx.tree_equal(whole.model, parts.model)
     losses = [record["loss"] for record in whole.history]
     assert losses[0] == 0 and losses[2] < losses[1] < 0
@@ -82,14 +83,25 @@ def test_a_simulation_is_a_run_that_resumes(tmp_path):
     task = mpm_simulation(scene, num_frames=4, key=KEY)
     trainer = partial(Trainer, log_every=1, checkpoint_every=1)
     whole = run_task(task, None, trainer(num_steps=4), key=KEY, directory=tmp_path / "whole")
-    run_task(task, None, trainer(num_steps=2), key=KEY, directory=tmp_path / "parts")
-    parts = run_task(task, None, trainer(num_steps=4), key=KEY, directory=tmp_path / "parts", resume=True)
+    bare = dataclasses.replace(task, figures=lambda *_: [])
+    run_task(bare, None, trainer(num_steps=2), key=KEY, directory=tmp_path / "parts")
+    parts = run_task(bare, None, trainer(num_steps=4), key=KEY, directory=tmp_path / "parts", resume=True)
     assert eqx.tree_equal(whole.model, parts.model)
     step, now = task.model.value.step, whole.model.value
     direct = final_state(step, step.init(scene.particles), 20, None, step.positions)
     np.testing.assert_allclose(now.frames[-1], direct, rtol=0, atol=1e-14)
     assert int(now.count) == 4 and [record["escaped"] for record in whole.history] == [0] * 4
     assert (tmp_path / "whole" / "figures" / "last.vtk").is_file()
+
+
+def test_frames_end_with_the_scene():
+    scene = small(scenes.colliding_discs(num_cells=16), 7)
+    step = scene.stepper()
+    times, x, tension, escaped = play(scene, (step, step.init(scene.particles)), 3)
+    np.testing.assert_allclose(times / scene.dt, [0, 4, 7])  # every third step, counted from the end
+    direct = final_state(step, step.init(scene.particles), 7, None, step.positions)
+    np.testing.assert_allclose(x[-1], direct, rtol=0, atol=1e-14)
+    assert tension.shape == (3, 0) and escaped == 0
 
 
 def test_controllers_are_bounded_and_begin_as_they_say():
@@ -106,6 +118,8 @@ def test_controllers_are_bounded_and_begin_as_they_say():
     ("call", "message"),
     [
         (lambda: mpm_control(scenes.colliding_discs(num_cells=16), key=KEY), "nothing to reach"),
+        (lambda: mpm_control(scenes.throw(num_cells=24), key=KEY), "no actuators for Sines"),
+        (lambda: mpm_control(scenes.finger(), key=KEY), "Sines has no `goal`"),
         (lambda: mpm_control(scenes.throw(num_cells=24), Launch, memory_budget=1000, key=KEY), "memory_budget=1000"),
         (lambda: mpm_simulation(scenes.throw(num_cells=24), num_frames=7, key=KEY), "num_frames=7 must divide"),
         (lambda: mpm_identification(scenes.throw(num_cells=24), num_observed=10**6, key=KEY), "num_observed=1000000"),
