@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..linalg.components import Vector, sum_of
+from ..linalg.components import Vector, computed_once, sum_of
 from .kernels import Kernel
 
 
@@ -74,7 +74,7 @@ def _stencil(kernel, shape, X):
     f = X - base.map(lambda b: b.astype(X[0].dtype))
     by_axis = lambda fn: tuple(fn(part) for part in f)
     index = sum_of(b * stride for b, stride in zip(base, _strides(shape), strict=True))
-    index = index.at[jnp.arange(index.shape[0])].get(mode="promise_in_bounds")  # computed once, as in `_kept`
+    index = index.at[jnp.arange(index.shape[0])].get(mode="promise_in_bounds")  # computed once, as in `computed_once`
     return _Stencil(index, f, by_axis(kernel.weights), by_axis(kernel.slopes), by_axis(kernel.curvatures))
 
 
@@ -93,7 +93,7 @@ def _nodes(kernel, shape):
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _scatter_scalars(kernel, shape, X, fields):
-    X, fields = _kept((X, fields), X[0])
+    X, fields = computed_once((X, fields), X[0])
     at = _stencil(kernel, shape, X)
     sizes = [len(pair) for pair in _pairs(fields)]
     dtype = X[0].dtype
@@ -139,16 +139,16 @@ _gather_scalars.defvjp(_gather_forward, _gather_backward)
 
 def _collect(kernel, shape, X, grids, fields, slope=True, flux=True):
     """(what `gather` finds; Σ_i g_i ∂_X[w_i (a + b·r_i) + ∇w_i·s] for the given fields, a vector for each particle)."""
-    X, fields = _kept((X, fields), X[0])
+    X, fields = computed_once((X, fields), X[0])
     at = _stencil(kernel, shape, X)
-    packed = [_pack(pair) for pair in _pairs(grids)]
+    packed = [_pack(pair) for pair in _pairs(computed_once(grids, X[0][0]))]
     nodes = {o: at.index + offset for o, offset in _nodes(kernel, shape)}
     take = lambda grid, index: _unpack(grid.at[index].get(mode="promise_in_bounds"))
     here = {o: [part for grid in packed for part in take(grid, index)] for o, index in nodes.items()}
     factors = _factors(at)
     found = _collected(here, factors, len(grids), slope, flux)
-    found = _kept(found, at.f[0])
-    return found, None if fields is None else _kept(_push(at, here, factors, found, fields), at.f[0])
+    found = computed_once(found, at.f[0])
+    return found, None if fields is None else computed_once(_push(at, here, factors, found, fields), at.f[0])
 
 
 def _factors(at):
@@ -172,7 +172,7 @@ def _push(at, here, factors, found, fields):
     d = len(factors)
     reach = lambda field, o: field.value if field.slope is None else field.value + field.slope.dot(_arms(at, o))
     work = {o: sum_of(g * reach(f, o) for g, f in zip(parts, fields, strict=True)) for o, parts in here.items()}
-    push = _contract(_kept(work, at.f[0]), factors, [_term(d, {j: 2}) for j in range(d)])
+    push = _contract(computed_once(work, at.f[0]), factors, [_term(d, {j: 2}) for j in range(d)])
     for local, field in zip(found, fields, strict=True):
         if field.slope is not None:
             push = [p - field.slope[j] * local.value for j, p in enumerate(push)]
@@ -197,19 +197,12 @@ def _contract(here, factors, terms):
                 term: sum_of(w * sums[(*o, i)][term[1:]] for i, w in enumerate(factors[axis][term[0]]))
                 for term in dict.fromkeys(term[axis:] for term in terms)
             }
-        sums = shorter
+        sums = computed_once(shorter, factors[0][0][0]) if axis else shorter
     return [sums[()][term] for term in terms]
 
 
 def _term(d, which):
     return tuple(which.get(axis, 0) for axis in range(d))
-
-
-def _kept(tree, like):
-    """The tree itself. XLA on CPUs fuses a cheap producer into each of its consumers, and computes it once for every
-    node of the stencil; a division, here by a one that it does not know to be one, it computes once."""
-    one = 1 + 0 * like
-    return jax.tree.map(lambda a: a / one, tree)
 
 
 def _at_node(at, field, o, w, r):
@@ -251,7 +244,7 @@ def _unpack(array):
 
 
 def _scatter_rows(kernel, shape, X, fields):
-    X, fields = _kept((X, fields), X[0])
+    X, fields = computed_once((X, fields), X[0])
     at, nodes = _stencil(kernel, shape, X), list(_nodes(kernel, shape))
     index = jnp.concatenate([at.index + offset for _, offset in nodes])
     updates = [[_at_node(at, field, o, _weight(at.weights, o), _arms(at, o)) for field in fields] for o, _ in nodes]
@@ -261,7 +254,7 @@ def _scatter_rows(kernel, shape, X, fields):
 
 
 def _gather_rows(kernel, shape, X, grids, slope, flux):
-    X = _kept(X, X[0])
+    X = computed_once(X, X[0])
     at, nodes = _stencil(kernel, shape, X), list(_nodes(kernel, shape))
     index = jnp.stack([at.index + offset for _, offset in nodes])
     rows = jnp.stack(grids, axis=1).at[index].get(mode="promise_in_bounds")  # (o, p, k)
