@@ -2,8 +2,8 @@
 
 One process for each contender takes turns with the others: `--rounds` rounds, each a run from the beginning. Times of a
 step are medians over the rounds; compilation is apart. Final places, or gradients, are compared with ours. Peers are in
-`mpm_peers.py`; Taichi runs as its users have it (two threads, atomics), and on one thread with serial scatters, which
-is faster here. Needs `pip install taichi warp-lang`; about ten minutes. `--only ours` leaves them out.
+`mpm_peers.py`; each also runs as few of its users have it: Warp compiled with fast math (Taichi always is), Taichi on one
+thread with serial scatters in place of atomics. Needs `pip install taichi warp-lang`; about ten minutes. `--only ours` leaves them out.
 """
 
 import argparse
@@ -22,7 +22,7 @@ CASES = {  # dimensions, cells, particles, steps, with gradient
     "forward 3-D 64³, 32,768": (3, 64, 32768, 30, False),
     "gradient 2-D 128², 8,192": (2, 128, 8192, 128, True),
 }
-CONTENDERS = ("ours", "warp", "taichi, 2 threads", "taichi, 1 thread, serial")
+CONTENDERS = ("ours", "warp", "warp, fast math", "taichi, 2 threads", "taichi, 1 thread, serial")
 SIZES = (4096, 16384, 65536, 262144)
 
 
@@ -35,10 +35,13 @@ def contender(name: str, case: str):
     scene = peers.scene(dim, cells, particles)
     if name == "ours":
         return ours(scene, steps, gradient)
-    kind = name.partition(",")[0]
-    options = {}
-    if kind == "taichi":
-        options = {"threads": 2, "serial_scatter": False} if "2 threads" in name else {"threads": 1}
+    kind, _, how = name.partition(", ")
+    options = {
+        "": {"fast_math": False},
+        "fast math": {"fast_math": True},
+        "2 threads": {"threads": 2, "serial_scatter": False},
+        "1 thread, serial": {"threads": 1},
+    }[how]
     runner = getattr(peers, f"{kind}_{'gradient' if gradient else 'forward'}")(scene, steps, **options)
     runner.prepare()
     return runner

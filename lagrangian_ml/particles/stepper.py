@@ -31,7 +31,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float, Int
 
 from ..core import Grid
-from ..linalg.components import Matrix, Vector, computed_once, identity, sum_of
+from ..linalg.components import Matrix, Vector, identity, sum_of
 from .checks import check_scene
 from .kernels import KERNELS
 from .state import Particles
@@ -213,7 +213,7 @@ def _advance(step: MPM, state: State) -> State:
     only: Any = lambda value, other=0.0: jnp.where(ok, value, other)
     X = X.map(lambda part, n: only(part, 0.5 * n), Vector(*grid.shape))
     F = state.F.map(only, identity(grid.dim, state.x[0]))
-    tau, F, plastic = _stress(step, X, state, F)
+    tau, F, plastic = _stress(step, state, F)
     grids = _to_grid(step, kernel, X, state, tau, only)
     u, before = _move_grid(step, state, grids)
     v, center, L = _to_particles(step, kernel, X, state, u, before, only)
@@ -228,15 +228,21 @@ def _advance(step: MPM, state: State) -> State:
     )
 
 
-def _stress(step, X, state, F):
+def _stress(step, state, F):
     """Kirchhoff stress with muscles, F and the plastic variable after the return mapping; material by material."""
-    parts = []
-    for which, start, stop in step.slices:
-        cut = lambda a, start=start, stop=stop: a[..., start:stop]
-        material = _in_order(step.materials[which], step, cut)
-        here = cut(X[0])
-        parts.append(computed_once(material(computed_once(F.map(cut), here), cut(state.plastic)), here))
-    tau, F, plastic = parts[0] if len(parts) == 1 else jax.tree.map(lambda *a: jnp.concatenate(a), *parts)
+    def stress(which, cut):
+        return _in_order(step.materials[which], step, cut)(F.map(cut), cut(state.plastic))
+
+    if len(step.slices) == 1:
+        tau, F, plastic = stress(step.slices[0][0], lambda a: a)
+    else:
+        zero = jnp.minimum(step.order[0], 0)  # unknown to XLA, which would make of updates at known places slow pads
+        parts = jax.lax.stop_gradient((F, F, state.plastic))
+        for which, start, stop in step.slices:
+            cut = lambda a, start=start, stop=stop: jax.lax.dynamic_slice_in_dim(a, zero + start, stop - start, -1)
+            put = lambda a, part, start=start: jax.lax.dynamic_update_slice_in_dim(a, part, zero + start, -1)
+            parts = jax.tree.map(put, parts, stress(which, cut))
+        tau, F, plastic = parts
     if step.fibre is not None and step.controller is not None:
         tension = step.tension(state)
         alpha = jnp.concatenate([tension, jnp.zeros(1, tension.dtype)])[step.actuator]
