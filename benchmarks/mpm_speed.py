@@ -2,8 +2,9 @@
 
 One process for each contender takes turns with the others: `--rounds` rounds, each a run from the beginning. Times of a
 step are medians over the rounds; compilation is apart. Final places, or gradients, are compared with ours. Peers are in
-`mpm_peers.py`; each also runs as few of its users have it: Warp compiled with fast math (Taichi always is), Taichi on one
-thread with serial scatters in place of atomics. Needs `pip install taichi warp-lang`; about ten minutes. `--only ours` leaves them out.
+`mpm_peers.py`; each also runs as few of its users have it: Warp compiled with fast math (Taichi always is), Taichi on
+one thread with serial scatters in place of atomics. Needs `pip install taichi warp-lang`; about ten minutes. `--only
+ours` leaves them out.
 """
 
 import argparse

@@ -211,10 +211,10 @@ def sum_of(terms: Any) -> Any:
 
 
 def computed_once(tree: Any, like: Float[Array, "..."]) -> Any:
-    """The tree itself, and its cotangents themselves; `like` is any finite array of the shape of its leaves, or a number.
+    """The tree itself; `like` is any finite array of the shape of its leaves, or a number.
 
-    XLA on CPUs fuses a cheap producer into each of its consumers and computes it in all of them, for every node of a
-    stencil, for every component of a stress; a division, here by a one that it does not know to be one, it computes once.
+    XLA on CPUs fuses a cheap producer into each of its consumers and computes it in all of them: for every node of a
+    stencil, say. A division, here by a one that it does not know to be one, it computes once where it is used twice.
     """
     one = jax.lax.stop_gradient(1 + 0 * like)
     return jax.tree.map(lambda a: a / one, tree)

@@ -230,19 +230,19 @@ def _advance(step: MPM, state: State) -> State:
 
 def _stress(step, state, F):
     """Kirchhoff stress with muscles, F and the plastic variable after the return mapping; material by material."""
+
     def stress(which, cut):
         return _in_order(step.materials[which], step, cut)(F.map(cut), cut(state.plastic))
 
     if len(step.slices) == 1:
         tau, F, plastic = stress(step.slices[0][0], lambda a: a)
     else:
-        zero = jnp.minimum(step.order[0], 0)  # unknown to XLA, which would make of updates at known places slow pads
-        parts = jax.lax.stop_gradient((F, F, state.plastic))
+        zero = jnp.minimum(step.order[0], 0)  # unknown to XLA, whose adjoint of a slice at a known place is a slow pad
+        parts = []
         for which, start, stop in step.slices:
             cut = lambda a, start=start, stop=stop: jax.lax.dynamic_slice_in_dim(a, zero + start, stop - start, -1)
-            put = lambda a, part, start=start: jax.lax.dynamic_update_slice_in_dim(a, part, zero + start, -1)
-            parts = jax.tree.map(put, parts, stress(which, cut))
-        tau, F, plastic = parts
+            parts.append(stress(which, cut))
+        tau, F, plastic = jax.tree.map(lambda *a: jnp.concatenate(a), *parts)
     if step.fibre is not None and step.controller is not None:
         tension = step.tension(state)
         alpha = jnp.concatenate([tension, jnp.zeros(1, tension.dtype)])[step.actuator]
