@@ -17,7 +17,10 @@ Scalar = Any  # a number, or an array of the shape of the components
 
 @jax.tree_util.register_pytree_node_class
 class Vector:
-    """d component arrays. `Vector.split(a)` takes them from the first axis of `a`, `.stack()` puts them back."""
+    """d component arrays. `Vector.split(a)` takes them from the first axis of `a`, `.stack()` puts them back.
+
+    A component may be a number. Products with the number 0.0 are not computed: a normal along an axis costs little.
+    """
 
     __array_ufunc__ = None  # NumPy numbers on the left leave the operation to us
 
@@ -36,7 +39,7 @@ class Vector:
         return Vector(*(fn(*parts) for parts in zip(self.components, *(v.components for v in others), strict=True)))
 
     def dot(self, other: "Vector") -> Any:
-        return sum_of(a * b for a, b in zip(self.components, other.components, strict=True))
+        return sum_of(_product(a, b) for a, b in zip(self.components, other.components, strict=True))
 
     def outer(self, other: "Vector") -> "Matrix":
         """a bᵀ"""
@@ -71,7 +74,7 @@ class Vector:
         return self.map(lambda a: -a)
 
     def __mul__(self, scalar: Scalar) -> "Vector":
-        return self.map(lambda a: a * scalar)
+        return self.map(lambda a: _product(a, scalar))
 
     __rmul__ = __mul__
 
@@ -202,11 +205,15 @@ def diagonal(v: Vector) -> Matrix:
     return Matrix(*([a if i == j else zero for j in range(len(v))] for i, a in enumerate(v)))
 
 
+def _product(a, b):
+    return 0.0 if any(isinstance(factor, float) and factor == 0.0 for factor in (a, b)) else a * b
+
+
 def sum_of(terms: Any) -> Any:
-    """a + b + …, without the 0 that `sum` begins with."""
-    total = None
+    """a + b + …, without the 0 that `sum` begins with, nor numbers that are 0.0."""
+    total = 0.0
     for term in terms:
-        total = term if total is None else total + term
+        total = term if isinstance(total, float) and total == 0.0 else total + term
     return total
 
 
