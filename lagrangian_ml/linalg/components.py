@@ -19,7 +19,7 @@ Scalar = Any  # a number, or an array of the shape of the components
 class Vector:
     """d component arrays. `Vector.split(a)` takes them from the first axis of `a`, `.stack()` puts them back.
 
-    A component may be a number. Products with the number 0.0 are not computed: a normal along an axis costs little.
+    A component may be a number. What multiplies the component 0.0 is not computed: a normal along an axis costs little.
     """
 
     __array_ufunc__ = None  # NumPy numbers on the left leave the operation to us
@@ -39,7 +39,8 @@ class Vector:
         return Vector(*(fn(*parts) for parts in zip(self.components, *(v.components for v in others), strict=True)))
 
     def dot(self, other: "Vector") -> Any:
-        return sum_of(_product(a, b) for a, b in zip(self.components, other.components, strict=True))
+        pairs = zip(self.components, other.components, strict=True)
+        return sum_of(a * b for a, b in pairs if not (_is_zero(a) or _is_zero(b)))
 
     def outer(self, other: "Vector") -> "Matrix":
         """a bᵀ"""
@@ -74,7 +75,7 @@ class Vector:
         return self.map(lambda a: -a)
 
     def __mul__(self, scalar: Scalar) -> "Vector":
-        return self.map(lambda a: _product(a, scalar))
+        return self.map(lambda a: a if _is_zero(a) else a * scalar)
 
     __rmul__ = __mul__
 
@@ -205,16 +206,16 @@ def diagonal(v: Vector) -> Matrix:
     return Matrix(*([a if i == j else zero for j in range(len(v))] for i, a in enumerate(v)))
 
 
-def _product(a, b):
-    return 0.0 if any(isinstance(factor, float) and factor == 0.0 for factor in (a, b)) else a * b
+def _is_zero(component):
+    return isinstance(component, float) and component == 0.0
 
 
 def sum_of(terms: Any) -> Any:
-    """a + b + …, without the 0 that `sum` begins with, nor numbers that are 0.0."""
-    total = 0.0
+    """a + b + …, without the 0 that `sum` begins with; 0.0 where there is nothing to add."""
+    total = None
     for term in terms:
-        total = term if isinstance(total, float) and total == 0.0 else total + term
-    return total
+        total = term if total is None else total + term
+    return 0.0 if total is None else total
 
 
 def computed_once(tree: Any, like: Float[Array, "..."]) -> Any:
