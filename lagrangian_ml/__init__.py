@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from . import flows as flows
     from . import jets as jets
     from . import metrics as metrics
+    from . import operators as operators
     from . import optimizers as optimizers
     from . import particles as particles
     from . import plots as plots
@@ -97,6 +98,7 @@ _ROOMS = (
     "flows",
     "jets",
     "metrics",
+    "operators",
     "optimizers",
     "particles",
     "plots",

@@ -69,7 +69,7 @@ def mpm_control(
         model: its constructor, `model(plant, *, key)`.
         source: not used: nothing but goals is sampled.
         num_goals: drawn for a step and rolled out at once.
-        memory_budget: bytes for the states kept in reverse mode.
+        memory_budget: bytes for the states kept in reverse mode, those of all goals together.
         key: draws the initial parameters.
 
     Raises:
@@ -80,7 +80,7 @@ def mpm_control(
             f"there is nothing to reach in this {type(problem).__name__}: control needs a Scene with direction, target "
             "or goals, such as walker, throw, arm or finger."
         )
-    drive = _Drive(problem, memory_budget)
+    drive = _Drive(problem, memory_budget if problem.goals is None else memory_budget // num_goals)
     controller = model(problem.plant, key=key)
     if problem.goals is not None and not hasattr(controller, "goal"):
         raise ValueError(f"{type(controller).__name__} has no `goal` to be told; take Feedback, or give one target.")
@@ -197,7 +197,7 @@ def _figures(drive, model, history, directory, title):
     shown = np.where(actuator >= 0, tension[:, np.maximum(actuator, 0)], 0.0) if tension.shape[1] else None
     look = {
         "color_by": shown if shown is not None else np.asarray(scene.particles.material),
-        "box": (scene.grid.lower, scene.grid.upper),
+        "box": scene.box,
         "targets": None if target is None else np.asarray(target)[None],
         "label": "tension" if shown is not None else "",
         "title": title,

@@ -165,7 +165,7 @@ def _figures(scene: Scene, step: MPM, state: State, history, directory, title):
     save_npz(directory / "frames.npz", SimpleNamespace(x=x), times)
     look = {
         "color_by": np.asarray(scene.particles.material),
-        "box": (scene.grid.lower, scene.grid.upper),
+        "box": scene.box,
         "title": title,
     }
     paths = save_particle_stills(x, times, directory / "particles", **look)

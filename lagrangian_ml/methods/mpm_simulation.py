@@ -4,6 +4,7 @@ Hu et al. 2018 (doi 10.1145/3197517.3201293); see `particles.stepper`. A step of
 is checkpointed and resumed like any run.
 """
 
+import warnings
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -70,10 +71,16 @@ def mpm_simulation(
 
 
 def _next_frame(now: Recording, every: int) -> Recording:
+    """A run that is extended beyond the end of the scene stays there: longer ones are given by problem.num_steps."""
     step = now.step
-    state = jax.tree.map(lambda leaf: leaf[0], rollout(step, now.state, every, save_every=every))
-    count = jnp.minimum(now.count + 1, now.frames.shape[0] - 1)  # a run that is extended overwrites the last frame
-    return Recording(step, state, now.frames.at[count].set(step.positions(state)), count)
+
+    def play(state, frames, count):
+        state = jax.tree.map(lambda leaf: leaf[0], rollout(step, state, every, save_every=every))
+        return state, frames.at[count + 1].set(step.positions(state)), count + 1
+
+    goes_on = now.count + 1 < now.frames.shape[0]
+    stay = lambda *unchanged: unchanged
+    return Recording(step, *jax.lax.cond(goes_on, play, stay, now.state, now.frames, now.count))
 
 
 def _info(now):
@@ -98,11 +105,16 @@ def _figures(problem, now, every, directory, title):
     from ..plots import animate_particles, save_particle_stills  # matplotlib is imported only when it draws
 
     times, x = _shown(problem, now, every)
+    if now.state.escaped:
+        warnings.warn(
+            f"{int(now.state.escaped)} particles left the grid; if the material blew up, lower problem.dt.",
+            stacklevel=2,
+        )
     save_npz(directory / "frames.npz", SimpleNamespace(x=x), times)
     save_vtk(directory / "last.vtk", now.step.particles(now.state))
     look = {
         "color_by": np.asarray(problem.particles.material),
-        "box": (problem.grid.lower, problem.grid.upper),
+        "box": problem.box,
         "title": title,
     }
     paths = save_particle_stills(x, times, directory / "particles", **look)

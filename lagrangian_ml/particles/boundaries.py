@@ -127,8 +127,11 @@ class Walls(eqx.Module):
     @classmethod
     def of(cls, grid: Grid, margin: int = 3, contact: Any = Slip()) -> "Walls":  # noqa: B008 - it has no state
         """The bounds of the grid, moved inwards by `margin` cells: room for the kernels of particles at the walls."""
-        if not 0 <= 2 * margin < min(grid.shape):
-            raise ValueError(f"margin={margin} cells on both sides leave nothing of a grid of {grid.shape} cells.")
+        if not 2 <= margin < min(grid.shape) / 2:
+            raise ValueError(
+                f"margin={margin}: kernels of particles at a wall need 2 cells beyond it, and walls some between them; "
+                f"the grid has {grid.shape} nodes."
+            )
         ends = zip(grid.lower, grid.upper, grid.spacings)
         lower, upper = zip(*((a + margin * h, b - margin * h) for a, b, h in ends))
         return cls(lower, upper, contact)

@@ -1,5 +1,6 @@
 """What is wrong with a scene, said before anything is compiled."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,12 +37,16 @@ def check_scene(
         raise ValueError(
             f"x has the shape {particles.x.shape}; expected (p, {grid.dim}) for a grid of {grid.dim} axes."
         )
+    check_shapes(particles, (particles.num, grid.dim))
     for name in ("x", "volume", "mass", "material", "actuator", "alive"):
         if isinstance(getattr(particles, name), Tracer):
             raise ValueError(
-                f"{name} is traced: a step is made outside of jit and grad, from known particles. Make it there, "
-                "and give the particles to differentiate by to its `init`."
+                f"{name} is traced: a step is made outside of jit and grad, from known particles. Make it there; x, v, "
+                "C and F to differentiate by are given to its `init`, mass and volume by eqx.tree_at(lambda step: "
+                "step.mass, step, …), in the order step.order."
             )
+    if not isinstance(materials, Sequence) or not materials:
+        raise ValueError(f"materials={materials!r}: give a tuple of one material or more.")
     _check_rows(particles, grid, KERNELS[kernel], materials)
     limit, which = cfl_limit(particles, grid, materials)
     if not 0 < dt <= limit:
@@ -63,10 +68,36 @@ def cfl_limit(particles: Particles, grid: Grid, materials: Any) -> tuple[float, 
         modulus = getattr(materials[k], "p_wave_modulus", 0.0)
         if isinstance(modulus, Tracer):
             continue
-        squared = np.asarray(modulus, float) * (lightness[material == k].max() if np.ndim(modulus) == 0 else lightness)
+        mine = material == k
+        squared = np.asarray(modulus, float)[mine if np.ndim(modulus) else ()] * lightness[mine]
         if squared.max() > fastest:
             fastest, which = float(squared.max()), f"{type(materials[k]).__name__} (material {k})"
     return (grid.spacings[0] / fastest**0.5 if fastest > 0 else np.inf), which
+
+
+def check_shapes(particles: Particles, shape: tuple[int, int]) -> None:
+    """ValueError for the first field that does not have the shape of (p, d) particles."""
+    p, d = shape
+    expected = {"x": (p, d), "v": (p, d), "C": (p, d, d), "F": (p, d, d)}
+    for name in Particles.__dataclass_fields__:
+        found, needed = getattr(particles, name).shape, expected.get(name, (p,))
+        if found != needed:
+            raise ValueError(f"{name} has the shape {found}; {p} particles in {d} dimensions need {needed}.")
+
+
+def check_same(particles: Particles, step: Any) -> None:
+    """ValueError where what a step keeps of its particles is given otherwise, or traced: it would not be looked at."""
+    for name in ("mass", "volume"):
+        given, kept = getattr(particles, name), getattr(step, name)
+        if isinstance(given, Tracer):
+            raise ValueError(
+                f"{name} is traced, but belongs to the step: differentiate by it with eqx.tree_at(lambda step: "
+                f"step.{name}, step, …), in the order step.order."
+            )
+        if not isinstance(kept, Tracer) and not np.array_equal(np.asarray(given)[np.asarray(step.order)], kept):
+            raise ValueError(
+                f"{name} differs from that of the particles that the step was made for: make another step."
+            )
 
 
 def _check_rows(particles, grid, kernel, materials):

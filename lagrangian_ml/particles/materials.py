@@ -14,6 +14,8 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 from ..linalg.components import Matrix, Scalar, identity
 from ..linalg.polar import log_symmetric, polar
@@ -164,9 +166,12 @@ def hencky_energy(strain: Matrix, young: Scalar, poisson: Scalar) -> Any:
 
 
 def require(value: Any, name: str, holds: Any, allowed: str) -> None:
-    """ValueError unless a parameter that is a number satisfies `holds`; arrays may be tracers and are not looked at."""
-    if isinstance(value, int | float) and not holds(value):
-        raise ValueError(f"{name}={value} is not allowed: give {allowed}, or an array to train it.")
+    """ValueError unless a number, or all of an array, satisfies `holds`; what is traced is not looked at."""
+    if isinstance(value, Tracer) or not eqx.is_array_like(value) or not np.size(value):
+        return
+    for extreme in (np.min(value), np.max(value)):
+        if not holds(float(extreme)):
+            raise ValueError(f"{name}={float(extreme)} is not allowed: give {allowed}.")
 
 
 def _log(J: Any) -> Any:

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from ..core import Grid, rollout
 from ..linalg.components import Vector
+from .boundaries import Walls
 from .state import Particles
 from .stepper import MPM, State
 
@@ -59,6 +60,15 @@ class Scene:
             raise ValueError(f"num_steps={self.num_steps}: a scene has at least one step.")
         if sum(task is not None for task in (self.direction, self.target, self.goals)) > 1:
             raise ValueError("a scene has one task: give direction, target or goals.")
+        goals = self.goals or ()
+        for name, value in {"direction": self.direction, "target": self.target, "goals": goals}.items():
+            for vector in goals if name == "goals" else (value,):
+                if vector is not None and (len(vector) != self.dim or not np.all(np.isfinite(vector))):
+                    raise ValueError(f"{name}={value} needs {self.dim} finite numbers for a grid of {self.dim} axes.")
+        if self.marked is not None and (np.shape(self.marked) != (self.particles.num,) or not np.any(self.marked)):
+            raise ValueError(
+                f"marked has the shape {np.shape(self.marked)}; give ({self.particles.num},), true for some particles."
+            )
         self.stepper()  # says what is wrong with the rest
 
     def stepper(self) -> MPM:
@@ -90,14 +100,21 @@ class Scene:
     @property
     def weights(self) -> Float[Array, " p"]:
         """By which positions sum to the centre of mass of the marked particles."""
-        mass = self.particles.mass * (
-            1.0 if self.marked is None else jnp.asarray(self.marked, self.particles.mass.dtype)
-        )
+        counts = self.particles.alive if self.marked is None else self.particles.alive & jnp.asarray(self.marked)
+        mass = jnp.where(counts, self.particles.mass, 0.0)
         return mass / jnp.sum(mass)
 
     def center(self, x: Float[Array, "p d"]) -> Float[Array, " d"]:
         """The centre of mass of the marked particles."""
-        return self.weights @ x
+        return self.weights @ jnp.where(self.particles.alive[:, None], x, 0.0)
+
+    @property
+    def box(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """(lower, upper) of the first walls, or of the grid, and of what is held inside them: what figures show."""
+        inside = next((boundary for boundary in self.boundaries if isinstance(boundary, Walls)), self.grid)
+        x = np.asarray(self.particles.x)[np.asarray(self.particles.alive)]
+        lower, upper = np.minimum(inside.lower, x.min(axis=0)), np.maximum(inside.upper, x.max(axis=0))
+        return tuple(map(float, lower)), tuple(map(float, upper))
 
 
 def play(

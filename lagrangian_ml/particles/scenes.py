@@ -147,7 +147,7 @@ class Ritter:
 
 
 def throw(num_cells: int = 64, num_steps: int = 1000, target: Sequence[float] = (0.75, 0.3)) -> Scene:
-    """A soft ball is to be thrown against the wall such that it ends at the target: find its initial velocity."""
+    """A soft ball is to be thrown, off the floor, such that it ends at the target: find its initial velocity."""
     grid, dx = unit_grid(num_cells), 1 / num_cells
     particles = Particles.at(fill(Ball([0.3, 0.35], 0.08), dx / 2), dx**2 / 4)
     walls = Walls.of(grid, contact=Separating())

@@ -32,7 +32,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ..core import Grid
 from ..linalg.components import Matrix, Vector, identity, sum_of
-from .checks import check_scene
+from .checks import check_same, check_scene, check_shapes
 from .kernels import KERNELS
 from .state import Particles
 from .transfer import Local, default_backend, gather, scatter
@@ -53,12 +53,18 @@ class State(eqx.Module):
 
     @property
     def escaped(self) -> Int[Array, ""]:
-        """How many particles have left the grid or are not finite; they stay where they were, without mass."""
+        """How many particles had left the grid, or were not finite, when the last step began.
+
+        They stay where they are, without mass.
+        """
         return jnp.sum(~self.alive)
 
 
 class Observation(eqx.Module):
-    """What a controller may see: mean places and velocities of the particles of each actuator and, last, of all."""
+    """What a controller may see: mean places and velocities of the particles of each actuator and, last, of all.
+
+    Those that have left do not count.
+    """
 
     weights: Float[Array, "g p"]
     x: Vector
@@ -160,14 +166,12 @@ class MPM(eqx.Module):
         return self.groups.shape[0] - 1
 
     def init(self, particles: Particles) -> State:
-        """The state of particles as many and of the same materials as those that the step was made for.
+        """The state of particles with the masses, volumes, materials and actuators that the step was made for.
 
         As in all schemes that step v before x, v belongs to t − Δt/2: a start with v(0) costs an error of first order.
         """
-        if particles.x.shape != (self.order.shape[0], self.grid.dim):
-            raise ValueError(
-                f"x has the shape {particles.x.shape}; this step is for {(self.order.shape[0], self.grid.dim)}."
-            )
+        check_shapes(particles, (self.order.shape[0], self.grid.dim))
+        check_same(particles, self)
         p = jax.tree.map(lambda leaf: leaf[self.order], particles)
         C = None if self.scheme == "pic" else Matrix.split(p.C, (1, 2))
         places = Vector.split(p.x, 1), Vector.split(p.v, 1), C, Matrix.split(p.F, (1, 2))
@@ -192,7 +196,10 @@ class MPM(eqx.Module):
         if self.controller is None:
             return jnp.zeros(self.num_actuators, state.x[0].dtype)
         t = state.count * jnp.asarray(self.dt, state.x[0].dtype)
-        signal = self.controller(t, Observation(self.groups, state.x, state.v))
+        seen = lambda vector: vector.map(lambda part: jnp.where(state.alive, part, 0.0))
+        weights = self.groups * state.alive[None]
+        weights = weights / jnp.maximum(jnp.sum(weights, axis=1, keepdims=True), jnp.finfo(t.dtype).tiny)
+        signal = self.controller(t, Observation(weights, seen(state.x), seen(state.v)))
         if signal.shape != (self.num_actuators,):
             raise ValueError(f"the controller gives {signal.shape}; the particles have {self.num_actuators} actuators.")
         return signal.astype(t.dtype)

@@ -141,7 +141,7 @@ def _collect(kernel, shape, X, grids, fields, slope=True, flux=True):
     """(what `gather` finds; Σ_i g_i ∂_X[w_i (a + b·r_i) + ∇w_i·s] for the given fields, a vector for each particle)."""
     X, fields = computed_once((X, fields), X[0])
     at = _stencil(kernel, shape, X)
-    packed = [_pack(pair) for pair in _pairs(computed_once(grids, X[0][0]))]
+    packed = [_pack(pair) for pair in _pairs(computed_once(grids, grids[0]))]
     nodes = {o: at.index + offset for o, offset in _nodes(kernel, shape)}
     here = {o: [part for grid in packed for part in _unpack(_take(grid, index))] for o, index in nodes.items()}
     factors = _factors(at)

@@ -169,7 +169,7 @@ def test_friction_is_trained_by_bands(smooth):
     @jax.jit
     def slowed(mu):
         floor = Friction(Bands(edges, mu), smooth)
-        return Walls.of(grid, 1, {"y_lower": floor, "other": None})(v, x, 0.0)[0][:, 0]
+        return Walls.of(grid, 2, {"y_lower": floor, "other": None})(v, x, 0.0)[0][:, 0]
 
     mu = np.array([0.1, 0.2, 0.3, 0.4])
     if smooth is None:
@@ -303,7 +303,7 @@ def test_lattices_fill_bodies(d):
         (lambda: Walls((0.0, 0.0), (1.0, 1.0), {"y_lower": Slip()}), "nothing is said about 'x_lower'"),
         (lambda: Walls((0.0, 0.0), (1.0, 1.0), [Slip()]), "1 entries for 2 axes"),
         (lambda: Walls((0.0,), (1.0,), [(Slip(), 3)]), "a contact law for its lower and its upper face"),
-        (lambda: Walls.of(Grid((8, 6), (0, 0), (1, 1)), 3), "leave nothing"),
+        (lambda: Walls.of(Grid((8, 6), (0, 0), (1, 1)), 3), "walls some between them"),
         (lambda: Obstacle(BallShape((0.0,), 1.0), Slip(), thickness=0.0), "thickness=0.0 is a length"),
         (lambda: BallShape((0.0, 0.0), 0.0), "radius=0.0 must be positive"),
         (lambda: BoxShape((0.0, 1.0), (1.0, 1.0)), "upper - lower"),

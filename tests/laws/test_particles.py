@@ -498,7 +498,19 @@ WITH_MUSCLE = {"actuator": jnp.zeros(1, jnp.int32)}
         (lambda: made(gravity=(0.0, 0.0, -1.0)), r"gravity has the shape \(3,\); expected \(2,\)"),
         (lambda: made(at(**WITH_MUSCLE), fibres=[(1.0, 0.0, 0.0)]), r"expected \(1, 2\) directions"),
         (lambda: made(at(**WITH_MUSCLE), fibres=[(0.0, 0.0)]), "that are not zero"),
-        (lambda: made().init(at(((0.5, 0.5), (0.4, 0.4)))), r"\(2, 2\); this step is for \(1, 2\)"),
+        (
+            lambda: made(eqx.tree_at(lambda p: p.v, at(), jnp.zeros((1, 3)))),
+            r"v has the shape \(1, 3\); 1 particles in 2 dimensions need \(1, 2\)",
+        ),
+        (lambda: made(eqx.tree_at(lambda p: p.F, at(), jnp.zeros((1, 3, 3)))), r"F has the shape \(1, 3, 3\)"),
+        (
+            lambda: made(eqx.tree_at(lambda p: p.material, at(), jnp.zeros(3, jnp.int32))),
+            r"material has the shape \(3,\)",
+        ),
+        (lambda: made(materials=()), "one material or more"),
+        (lambda: NeoHookean(jnp.asarray(-100.0), 0.3), "young=-100"),
+        (lambda: made().init(at(mass=jnp.ones(1))), "mass differs from that of the particles"),
+        (lambda: made().init(at(((0.5, 0.5), (0.4, 0.4)))), r"1 particles in 2 dimensions need \(1, 2\)"),
     ],
 )
 def test_scenes_that_cannot_work_are_refused(make, culprit):
@@ -506,9 +518,25 @@ def test_scenes_that_cannot_work_are_refused(make, culprit):
         make()
 
 
+def test_a_modulus_by_particle_limits_its_own_material_only():
+    particles = join([at(((0.4, 0.5),)), at(((0.6, 0.5),), material=jnp.ones(1, jnp.int32))])
+    made(particles, materials=(NeoHookean(jnp.asarray([1.0, 1e9]), 0.2), NeoHookean(1.0, 0.2)))
+
+
+@pytest.mark.parametrize("place", [0.05, np.nan])
+def test_what_has_left_is_not_seen_by_controllers(place):
+    muscle = {"actuator": jnp.zeros(2, jnp.int32)}
+    particles = at(((0.5, 0.5), (place, 0.5)), alive=jnp.asarray([True, False]), **muscle)
+    step = made(particles, controller=lambda t, observation: observation.centers[0, :1])
+    assert float(step.tension(step.init(particles))[0]) == 0.5
+
+
 def test_what_is_wrong_is_said_while_it_runs():
     with pytest.raises(ValueError, match="x is traced: a step is made outside of jit and grad"):
         jax.eval_shape(lambda x: made(dataclasses.replace(at(), x=x)).order, at().x)
+    step, particles = made(), at()
+    with pytest.raises(ValueError, match="mass is traced, but belongs to the step"):
+        jax.eval_shape(lambda m: step.init(dataclasses.replace(particles, mass=m)).x, particles.mass)
     particles = at(**WITH_MUSCLE)
     step = made(particles, controller=lambda t, observation: jnp.zeros(3))
     with pytest.raises(ValueError, match=r"the controller gives \(3,\); the particles have 1 actuators"):

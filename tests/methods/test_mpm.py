@@ -90,6 +90,8 @@ def test_a_simulation_is_a_run_that_resumes(tmp_path):
     step, now = task.model.value.step, whole.model.value
     direct = final_state(step, step.init(scene.particles), 20, None, step.positions)
     np.testing.assert_allclose(now.frames[-1], direct, rtol=0, atol=1e-14)
+    longer = run_task(bare, None, trainer(num_steps=5), key=KEY, directory=tmp_path / "parts", resume=True)
+    assert eqx.tree_equal(longer.model, parts.model)  # the scene is over
     assert int(now.count) == 4 and [record["escaped"] for record in whole.history] == [0] * 4
     assert (tmp_path / "whole" / "figures" / "last.vtk").is_file()
 
@@ -126,6 +128,8 @@ def test_controllers_are_bounded_and_begin_as_they_say():
         (lambda: scenes.throw(num_cells=24, num_steps=0), "num_steps=0"),
         (lambda: small(scenes.throw(num_cells=24), 10, dt=1.0), "dt=1 must be positive and at most"),
         (lambda: small(scenes.throw(num_cells=24), 10, direction=(1.0, 0.0)), "one task"),
+        (lambda: scenes.throw(num_cells=24, target=(0.75,)), r"target=\(0.75,\) needs 2 finite numbers"),
+        (lambda: small(scenes.throw(num_cells=24), 10, marked=np.zeros(3, bool)), r"marked has the shape \(3,\)"),
         (lambda: Launch(Plant(0, 2, 1.0, 0.1), velocity=(1.0,)), "2 dimensions"),
     ],
 )
@@ -139,4 +143,6 @@ def test_what_does_not_fit_is_told(call, message):
 )
 def test_every_scene_builds(name):
     scene = getattr(scenes, name)()
-    assert scene.particles.num > 100 and scene.duration > 0 and len(scene.plant) == 5
+    lower, upper = (np.asarray(corner) for corner in scene.box)
+    x = np.asarray(scene.particles.x)
+    assert scene.particles.num > 100 and np.all(x >= lower - 1e-6) and np.all(x <= upper + 1e-6)

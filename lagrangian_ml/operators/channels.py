@@ -1,0 +1,49 @@
+"""Maps of the channels of every point: the lift, the projection, and the local part of every layer of an operator."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from ..fields.mlp import Activation, activation_by_name
+
+
+class Affine(eqx.Module):
+    """v ↦ v W + b on the last axis, (*s, c) ↦ (*s, k). W and b are drawn from U(−1, 1)/√c."""
+
+    weight: Float[Array, "c k"]
+    bias: Float[Array, " k"]
+
+    def __init__(self, num_in: int, num_out: int, *, key: Key[Array, ""]):
+        bound, keys = 1 / math.sqrt(num_in), jax.random.split(key)
+        self.weight = jax.random.uniform(keys[0], (num_in, num_out), minval=-bound, maxval=bound)
+        self.bias = jax.random.uniform(keys[1], (num_out,), minval=-bound, maxval=bound)
+
+    def __call__(self, v: Float[Array, "*s c"]) -> Float[Array, "*s k"]:
+        return v @ self.weight + jnp.expand_dims(self.bias, range(v.ndim - 1))
+
+
+class ChannelMLP(eqx.Module):
+    """Two affine maps with an activation between them."""
+
+    first: Affine
+    second: Affine
+    activation: str | Activation = eqx.field(static=True)
+
+    def __init__(
+        self,
+        num_in: int,
+        num_hidden: int,
+        num_out: int,
+        *,
+        activation: str | Activation = "gelu",
+        key: Key[Array, ""],
+    ):
+        keys = jax.random.split(key)
+        self.first, self.second = Affine(num_in, num_hidden, key=keys[0]), Affine(num_hidden, num_out, key=keys[1])
+        self.activation = activation
+
+    def __call__(self, v: Float[Array, "*s c"]) -> Float[Array, "*s k"]:
+        return self.second(activation_by_name(self.activation)(self.first(v)))

@@ -1,0 +1,149 @@
+"""Laws of neural operators, of every one that claims them, and of the transforms below them."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lagrangian_ml.operators import FNO, DeepONet, to_modes, to_values
+
+KEY = jax.random.key(0)
+
+
+def fno_1d(**settings):
+    return FNO(2, 3, modes=(5,), width=8, num_layers=2, num_hidden=16, key=KEY, **settings)
+
+
+def fno_2d(**settings):
+    return FNO(2, 3, modes=(3, 4), width=6, num_layers=2, num_hidden=8, key=KEY, **settings)
+
+
+def deeponet():
+    """As an operator of grids, on the sensors: the points are the nodes."""
+    net = DeepONet((2, 24), 1, num_out=3, num_basis=16, width=16, depth=2, key=KEY)
+    nodes = jnp.arange(24.0)[:, None] / 24
+    return lambda v: net(v, nodes).T
+
+
+OPERATORS = {"fno_1d": (fno_1d, (24,)), "fno_2d": (fno_2d, (9, 12)), "deeponet": (deeponet, (24,))}
+EQUIVARIANT = {
+    "fno_1d": (lambda: fno_1d(positions=False), (24,)),
+    "fno_2d": (lambda: fno_2d(positions=False), (9, 12)),
+}
+ON_ANY_GRID = {"fno_1d": fno_1d, "fno_1d, padded": lambda: fno_1d(padding=0.25), "fno_2d": fno_2d}
+GRIDS = [((17,), (5,)), ((17,), (9,)), ((16,), (9,)), ((16, 12), (4, 7)), ((9, 11), (4, 6)), ((8, 9, 10), (4, 3, 6))]
+
+
+def draw(*shape, dtype=jnp.float64):
+    return jax.random.normal(jax.random.key(1), shape, dtype)
+
+
+def smooth(*shape):
+    """Two components of few modes on a periodic grid."""
+    x = jnp.meshgrid(*(2 * np.pi * jnp.arange(n) / n for n in shape), indexing="ij")
+    return jnp.stack([jnp.sin(x[0]) + 0.3 * jnp.cos(2 * x[-1]), jnp.cos(x[0] - x[-1]) if len(x) > 1 else jnp.cos(x[0])])
+
+
+@pytest.mark.parametrize(("shape", "modes"), GRIDS)
+def test_kept_modes_are_those_of_numpy(shape, modes):
+    u = draw(*shape, 2)
+    full = np.fft.rfftn(np.asarray(u), axes=range(len(shape)), norm="forward")
+    kept = np.ix_(*(np.r_[0:m, -m:0] for m in modes[:-1]), np.arange(modes[-1]), np.arange(2))
+    re, im = to_modes(u, modes)
+    np.testing.assert_allclose(re + 1j * im, full[kept], atol=1e-14)
+    cut = np.zeros_like(full)
+    cut[kept] = full[kept]
+    expected = np.fft.irfftn(cut, s=shape, axes=range(len(shape)), norm="forward")
+    np.testing.assert_allclose(to_values((re, im), shape), expected, atol=1e-13)
+
+
+@pytest.mark.parametrize(("shape", "modes"), GRIDS)
+def test_both_back_ends_agree_in_single_precision(shape, modes):
+    u, weights = draw(*shape, 2, dtype=jnp.float32), draw(*shape, 2, dtype=jnp.float32)
+
+    def work(u, backend):
+        there = to_modes(u, modes, backend)
+        return jnp.sum(weights * to_values((there[0] ** 2, there[0] * there[1]), shape, backend))
+
+    both = jax.jit(lambda u: [jax.value_and_grad(work)(u, backend) for backend in ("dft", "fft")])
+    (value, slope), (other, of_other) = both(u)
+    scale = jnp.abs(of_other).max()
+    assert abs(value - other) < 1e-5 * abs(other) + 1e-6
+    np.testing.assert_allclose(slope / scale, of_other / scale, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_every_input_component_acts_on_every_output(name):
+    make, shape = OPERATORS[name]
+    operator, axes = make(), tuple(range(1, 1 + len(shape)))
+    slopes = jax.jit(jax.jacobian(lambda v: jnp.sum(operator(v) ** 2, axis=axes)))(draw(2, *shape))
+    assert jnp.all(jnp.sum(slopes**2, axis=tuple(range(2, 2 + len(shape)))) > 1e-12)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_batches_are_samples_one_by_one(name):
+    make, shape = OPERATORS[name]
+    operator, batch = make(), draw(3, 2, *shape)
+    one = jax.jit(jax.value_and_grad(lambda v: jnp.sum(operator(v) ** 2)))
+    together = jax.jit(jax.vmap(one))(batch)
+    for k, v in enumerate(batch):
+        jax.tree.map(lambda a, b, k=k: np.testing.assert_allclose(a[k], b, rtol=1e-11, atol=1e-13), together, one(v))
+
+
+@pytest.mark.parametrize("make", [fno_1d, fno_2d])
+def test_many_networks_at_once_are_those_one_by_one(make):
+    shape = OPERATORS[make.__name__][1]
+    v = draw(4, 2, *shape)
+
+    @eqx.filter_value_and_grad
+    def work(network, v):
+        return jnp.sum(jax.vmap(network)(v) ** 2)
+
+    network = make()
+    arrays, static = eqx.partition(network, eqx.is_array)
+    arrays = jax.tree.map(lambda a: jnp.stack([a, 0.5 * a]), arrays)
+    run = jax.jit(lambda arrays: work(eqx.combine(arrays, static), v))
+    together = jax.jit(jax.vmap(run))(arrays)
+    for k in range(2):
+        alone = run(jax.tree.map(lambda a, k=k: a[k], arrays))
+        for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
+            np.testing.assert_allclose(a[k], b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", EQUIVARIANT)
+def test_translations_commute_without_positions(name):
+    make, shape = EQUIVARIANT[name]
+    operator, v, axes = eqx.filter_jit(make()), draw(2, *shape), tuple(range(1, 1 + len(shape)))
+    shift = (5, 2)[: len(shape)]
+    moved = operator(jnp.roll(v, shift, axes))
+    np.testing.assert_allclose(moved, jnp.roll(operator(v), shift, axes), atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ON_ANY_GRID)
+def test_one_network_serves_all_resolutions(name):
+    """Padding cuts the functions off where the domain ends, which no grid resolves: there of first order."""
+    operator = eqx.filter_jit(ON_ANY_GRID[name]())
+    coarse, fine = ((16,), (48,)) if "1d" in name else ((16, 16), (48, 48))
+    stride = (slice(None), *(slice(None, None, 3),) * len(coarse))
+    here, there = operator(smooth(*coarse)), operator(smooth(*fine))[stride]
+    assert jnp.abs(here - there).max() < (5e-2 if "padded" in name else 1e-3) * jnp.abs(there).max()
+
+
+@pytest.mark.parametrize(
+    ("call", "culprit"),
+    [
+        (lambda: fno_1d()(draw(3, 24)), "expected 2 components on 1 axes"),
+        (lambda: fno_1d()(draw(2, 24, 24)), "expected 2 components on 1 axes"),
+        (lambda: fno_1d()(draw(2, 6)), "6 points on axis 0 have 1 to 4 modes; got 5"),
+        (lambda: fno_2d()(draw(2, 4, 12)), "4 points on axis 0 have 1 to 2 modes; got 3"),
+        (lambda: to_modes(draw(8, 2), (3, 3)), "one number an axis"),
+        (lambda: fno_1d(padding=2.0), "padding=2.0 is a share"),
+        (lambda: fno_1d(activation="geluu"), "'geluu' is unknown"),
+        (lambda: FNO(0, 1, modes=(2,), key=KEY), "num_in=0"),
+        (lambda: deeponet()(draw(2, 25)), r"expected \(2, 24\) and \(m, 1\)"),
+    ],
+)
+def test_what_does_not_fit_is_refused(call, culprit):
+    with pytest.raises(ValueError, match=culprit):
+        call()
