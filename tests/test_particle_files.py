@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lagrangian_ml.linalg.components import Vector
 from lagrangian_ml.particles.export import load_npz, save_npz, save_ply, save_vtk
 from lagrangian_ml.plots import animate_particles, particles_figure, save_particle_stills
 
@@ -135,6 +136,9 @@ def test_what_does_not_fit_in_a_file_is_told(tmp_path):
         save_vtk(p / "a.txt", state)
     with pytest.raises(ValueError, match="material has the shape"):
         save_ply(p / "a.ply", SimpleNamespace(x=state.x, material=np.zeros(3, int)))
+    for save in (save_npz, save_vtk, save_ply):
+        with pytest.raises(ValueError, match=r"give step.particles\(state\)"):
+            save(p / "a", SimpleNamespace(x=Vector(state.x[:, 0], state.x[:, 1])))
     with pytest.raises(ValueError, match="particles need x"):
         save_npz(p / "a.npz", SimpleNamespace(v=state.v))
     with pytest.raises(ValueError, match=r"v has the shape .* begin with \(9,\)"):

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from ..domains.files import write_atomically
+from ..linalg.components import Vector
 
 NAMES = ("x", "v", "C", "F", "volume", "mass", "material", "actuator", "alive", "plastic")
 _TIME = "t"
@@ -24,6 +25,7 @@ def save_npz(path: Path | str, particles: Any, t: Any = None) -> Path:
     Raises:
         ValueError: if there is no x, or an array does not have its leading axes, or holds Python objects.
     """
+    _refuse_state(particles)
     arrays: dict[str, Any] = {
         name: np.asarray(value) for name in NAMES if (value := getattr(particles, name, None)) is not None
     }
@@ -103,8 +105,14 @@ def save_ply(path: Path | str, particles: Any) -> Path:
     return _write(path, ".ply", header.encode() + rows.tobytes())
 
 
+def _refuse_state(particles):
+    if isinstance(getattr(particles, "x", None), Vector):
+        raise ValueError("this is the state of a stepper, in an order of its own; give step.particles(state).")
+
+
 def _points(particles):
     """(x (n, 3), v (n, 3) or None, {"J": …, "material": …}) of the living particles."""
+    _refuse_state(particles)
     x = np.asarray(getattr(particles, "x", None))
     if x.ndim != 2 or not 1 <= x.shape[1] <= 3:
         raise ValueError(

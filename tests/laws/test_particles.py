@@ -435,7 +435,7 @@ def test_a_step_compiles_once():
     assert len(traces) == 1
 
 
-@pytest.mark.parametrize("backend", ["dense", "scalars"])
+@pytest.mark.parametrize("backend", ["scalars", pytest.param("dense", marks=pytest.mark.slow)])
 def test_many_simulations_at_once_are_those_one_by_one(backend):
     particles, traces = ball(), Count()
     step, velocities = stepper(particles, backend=backend), jnp.asarray([[0.5, 0.0], [-1.0, 0.3], [0.0, 2.0]])

@@ -24,6 +24,7 @@ def small(scene, num_steps, **changes):
     return dataclasses.replace(scene, num_steps=num_steps, **{"settings": {"backend": "rows"}} | changes)
 
 
+@pytest.mark.slow
 def test_a_ball_is_thrown_to_its_target_by_a_second_order_method():
     # Free flight: c(T) = c(0) + T v + the fall, so that one step of least squares is exact.
     scene = small(scenes.throw(num_cells=24), 40, target=(0.32, 0.36))
