@@ -5,8 +5,8 @@
 (its eqs. 2, 4 and 5): P, W and b are affine maps of the channels, Q one with a hidden layer; R_κ are complex matrices
 of channels for the kept modes, and zero beyond. There is no σ after the last layer.
 
-Differs from the paper: no batch normalisation, as in its later code; gelu by tanh, which XLA computes faster than by
-erf; padding is a share of the domain, so that one network serves all resolutions.
+Differs from the paper: no batch normalisation, as in its later code; gelu by tanh;
+padding is a share of the domain, so that one network serves all resolutions.
 """
 
 import math

@@ -6,8 +6,7 @@ with κ = 0, …, m − 1 on the last axis and 0, …, m − 1, −m, …, −1 
 last axis is its own mirror image: κ = 0, and κ = n/2 if n is even. This is `rfftn(norm="forward")` and its inverse, cut
 off; by the factor 1/∏n the coefficients are those of the function, whatever the resolution.
 
-- "dft": products with real matrices of cosines and sines. More multiplications than a fast transform, and faster on
-  CPUs for few modes: no complex numbers, no transposed copies, and derivatives are products again.
+- "dft": products with real matrices of cosines and sines: no complex numbers, and derivatives are products again.
 - "fft": fast transforms of all modes, from which the kept ones are cut.
 """
 

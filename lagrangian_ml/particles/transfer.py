@@ -74,7 +74,7 @@ def _stencil(kernel, shape, X):
     f = X - base.map(lambda b: b.astype(X[0].dtype))
     by_axis = lambda fn: tuple(fn(part) for part in f)
     index = sum_of(b * stride for b, stride in zip(base, _strides(shape), strict=True))
-    index = _take(index, jnp.arange(index.shape[0]))  # computed once, as in `computed_once`
+    index = _take(index, jnp.arange(index.shape[0]))  # a gather is computed once, too
     return _Stencil(index, f, by_axis(kernel.weights), by_axis(kernel.slopes), by_axis(kernel.curvatures))
 
 
@@ -171,7 +171,7 @@ def _add_batch(size, batched, *arguments):
 
 
 def _flat(fn, size, batched, arguments):
-    """`fn` of many grids, laid end to end as one: XLA runs that twice as fast as operations with batches."""
+    """`fn` of many grids, laid end to end as one: XLA runs that faster than operations with batches."""
     full = [a if b else jnp.broadcast_to(a, (size, *a.shape)) for a, b in zip(arguments, batched, strict=True)]
     grid, index, *parts = full
     index = index + grid.shape[1] * jnp.arange(size, dtype=index.dtype)[:, None]

@@ -144,6 +144,6 @@ def test_what_does_not_fit_is_told(call, message):
 )
 def test_every_scene_builds(name):
     scene = getattr(scenes, name)()
-    lower, upper = (np.asarray(corner) for corner in scene.box)
-    x = np.asarray(scene.particles.x)
-    assert scene.particles.num > 100 and np.all(x >= lower - 1e-6) and np.all(x <= upper + 1e-6)
+    lower, upper = scene.box
+    assert np.all(np.less_equal(scene.grid.lower, lower)) and np.all(np.less_equal(upper, scene.grid.upper))
+    assert scene.particles.num > 100 and scene.duration > 0
