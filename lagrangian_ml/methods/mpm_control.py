@@ -80,6 +80,8 @@ def mpm_control(
             f"there is nothing to reach in this {type(problem).__name__}: control needs a Scene with direction, target "
             "or goals, such as walker, throw, arm or finger."
         )
+    if num_goals < 1:
+        raise ValueError(f"num_goals={num_goals} must be at least 1.")
     drive = _Drive(problem, memory_budget if problem.goals is None else memory_budget // num_goals)
     controller = model(problem.plant, key=key)
     if problem.goals is not None and not hasattr(controller, "goal"):

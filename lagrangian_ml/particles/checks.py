@@ -88,13 +88,20 @@ def check_shapes(particles: Particles, shape: tuple[int, int]) -> None:
 def check_same(particles: Particles, step: Any) -> None:
     """ValueError where what a step keeps of its particles is given otherwise, or traced: it would not be looked at."""
     for name in ("mass", "volume"):
-        given, kept = getattr(particles, name), getattr(step, name)
-        if isinstance(given, Tracer):
+        if isinstance(getattr(particles, name), Tracer):
             raise ValueError(
                 f"{name} is traced, but belongs to the step: differentiate by it with eqx.tree_at(lambda step: "
-                f"step.{name}, step, …), in the order step.order."
+                f"step.{name}, step, …), in the order step.order; under jit pass x, v, C and F alone."
             )
-        if not isinstance(kept, Tracer) and not np.array_equal(np.asarray(given)[np.asarray(step.order)], kept):
+    if isinstance(step.order, Tracer):
+        return
+    for name in ("mass", "volume", "material", "actuator"):
+        given, kept = getattr(particles, name), getattr(step, name)
+        if isinstance(given, Tracer) or isinstance(kept, Tracer):
+            continue
+        if name == "actuator":  # the step counts those without one last
+            kept = np.where(np.asarray(kept) == step.num_actuators, -1, kept)
+        if not np.array_equal(np.asarray(given)[np.asarray(step.order)], kept):
             raise ValueError(
                 f"{name} differs from that of the particles that the step was made for: make another step."
             )

@@ -165,6 +165,11 @@ class MPM(eqx.Module):
     def num_actuators(self) -> int:
         return self.groups.shape[0] - 1
 
+    @property
+    def material(self) -> Int[np.ndarray, " p"]:
+        """Of each particle, in the stepper's order."""
+        return np.concatenate([np.full(stop - start, which) for which, start, stop in self.slices])
+
     def init(self, particles: Particles) -> State:
         """The state of particles with the masses, volumes, materials and actuators that the step was made for.
 
@@ -180,11 +185,10 @@ class MPM(eqx.Module):
     def particles(self, state: State) -> Particles:
         """The particles of a state, in the order in which they were given."""
         d = self.grid.dim
-        material = np.concatenate([np.full(stop - start, which) for which, start, stop in self.slices])
         C = jnp.zeros((*state.plastic.shape, d, d)) if state.C is None else state.C.stack((-2, -1))
         rows = state.x.stack(-1), state.v.stack(-1), C.astype(state.x[0].dtype), state.F.stack((-2, -1))
         actuator = jnp.where(self.actuator == self.num_actuators, -1, self.actuator)
-        fixed = self.volume, self.mass, jnp.asarray(material, jnp.int32), actuator
+        fixed = self.volume, self.mass, jnp.asarray(self.material, jnp.int32), actuator
         return jax.tree.map(lambda leaf: leaf[self.back], Particles(*rows, *fixed, state.alive, state.plastic))
 
     def positions(self, state: State) -> Float[Array, "p d"]:

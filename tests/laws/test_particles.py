@@ -33,7 +33,7 @@ from lagrangian_ml.particles import (
     join,
     scatter,
 )
-from lagrangian_ml.particles.checks import check_scene
+from lagrangian_ml.particles.checks import cfl_limit, check_scene
 from lagrangian_ml.particles.transfer import Local
 
 # -- transfers --------------------------------------------------------------------------------------------------------
@@ -510,6 +510,8 @@ WITH_MUSCLE = {"actuator": jnp.zeros(1, jnp.int32)}
         (lambda: made(materials=()), "one material or more"),
         (lambda: NeoHookean(jnp.asarray(-100.0), 0.3), "young=-100"),
         (lambda: made().init(at(mass=jnp.ones(1))), "mass differs from that of the particles"),
+        (lambda: made().init(at(**WITH_MUSCLE)), "actuator differs from that of the particles"),
+        (lambda: made().init(at(material=jnp.ones(1, jnp.int32))), "material differs from that of the particles"),
         (lambda: made().init(at(((0.5, 0.5), (0.4, 0.4)))), r"1 particles in 2 dimensions need \(1, 2\)"),
     ],
 )
@@ -520,7 +522,10 @@ def test_scenes_that_cannot_work_are_refused(make, culprit):
 
 def test_a_modulus_by_particle_limits_its_own_material_only():
     particles = join([at(((0.4, 0.5),)), at(((0.6, 0.5),), material=jnp.ones(1, jnp.int32))])
-    made(particles, materials=(NeoHookean(jnp.asarray([1.0, 1e9]), 0.2), NeoHookean(1.0, 0.2)))
+    materials = NeoHookean(jnp.asarray([1.0, 1e9]), 0.2), NeoHookean(4.0, 0.2)
+    same = NeoHookean(1.0, 0.2), NeoHookean(4.0, 0.2)
+    assert cfl_limit(particles, GRID, materials) == cfl_limit(particles, GRID, same)
+    made(particles, materials=materials)
 
 
 @pytest.mark.parametrize("place", [0.05, np.nan])
