@@ -16,25 +16,27 @@ from jaxtyping import Array, Float, Key
 
 from ..fields import MLP
 from ..fields.mlp import Activation, activation_by_name, check_sizes
+from .layout import check_sensors, nodes
 
 
 class DeepONet(eqx.Module):
     """An `Operator` from values at fixed sensors to values anywhere: (c_in, *s), points (m, d) ↦ (m, c_out).
 
-    The sensors are the nodes of the grid on which it is trained; the network itself knows only their values.
+    The sensors are the nodes of the grid on which it is trained; the network itself knows only their values. Without
+    points the outputs are those on the nodes of the grid of the outputs, (c_out, *r).
     """
 
     branch: MLP
     trunk: MLP
     bias: Float[Array, " k"]
-    sensors: tuple[int, ...] = eqx.field(static=True)
+    inputs: tuple[int, ...] = eqx.field(static=True)
+    outputs: tuple[int, ...] = eqx.field(static=True)
 
     def __init__(
         self,
-        sensors: Sequence[int],
-        dim: int,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
         *,
-        num_out: int = 1,
         num_basis: int = 64,
         width: int = 64,
         depth: int = 3,
@@ -43,28 +45,25 @@ class DeepONet(eqx.Module):
     ):
         """
         Args:
-            sensors: the shape (c_in, *s) of an input.
-            dim: d, coordinates of a point.
+            inputs, outputs: shapes (c_in, *s) and (c_out, *r) on the grids of the training.
             num_basis: functions t_k.
             width, depth: of the hidden layers of branch and trunk.
 
         Raises:
             ValueError: for numbers below 1 and an unknown activation.
         """
-        self.sensors = tuple(sensors)
-        check_sizes(sensors=min(self.sensors), dim=dim, num_out=num_out, num_basis=num_basis, width=width, depth=depth)
+        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
+        check_sizes(inputs=min(self.inputs), outputs=min(self.outputs), num_basis=num_basis, width=width, depth=depth)
         keys, settings = jax.random.split(key), {"width": width, "depth": depth, "activation": activation}
-        self.branch = MLP(math.prod(self.sensors), num_out * num_basis, **settings, key=keys[0])
-        self.trunk = MLP(dim, num_basis, **settings, key=keys[1])
-        self.bias = jnp.zeros(num_out)
+        self.branch = MLP(math.prod(self.inputs), self.outputs[0] * num_basis, **settings, key=keys[0])
+        self.trunk = MLP(len(self.outputs) - 1, num_basis, **settings, key=keys[1])
+        self.bias = jnp.zeros(self.outputs[0])
 
-    def __call__(self, v: Float[Array, "c *s"], points: Float[Array, "m d"]) -> Float[Array, "m k"]:
+    def __call__(self, v: Float[Array, "c *s"], points: Float[Array, "m d"] | None = None) -> Float[Array, "..."]:
         """ValueError for an input at other sensors, and points of another dimension, than it was made for."""
-        dim = self.trunk.layers[0].weight.shape[1]
-        if v.shape != self.sensors or points.ndim != 2 or points.shape[1] != dim:
-            raise ValueError(
-                f"the input {v.shape} and the points {points.shape} do not fit; expected {self.sensors} and (m, {dim})."
-            )
+        check_sensors(v, points, self.inputs, len(self.outputs) - 1)
         coefficients = self.branch(v.reshape(-1)).reshape(self.bias.shape[0], -1)
-        basis = activation_by_name(self.trunk.activation)(jax.vmap(self.trunk)(points))
-        return basis @ coefficients.T + self.bias[None]
+        x = nodes(self.outputs[1:], v.dtype) if points is None else points
+        basis = activation_by_name(self.trunk.activation)(jax.vmap(self.trunk)(x))
+        values = basis @ coefficients.T + self.bias[None]
+        return values.T.reshape(self.outputs) if points is None else values

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Key
 
 from ..fields.mlp import Activation, activation_by_name, check_sizes
 from .channels import Affine, ChannelMLP
+from .layout import check_input, components_first, same_grid, space_first, with_positions
 from .spectral import Backend, check_modes, to_modes, to_values
 
 
@@ -65,10 +66,10 @@ class FNO(eqx.Module):
 
     def __init__(
         self,
-        num_in: int,
-        num_out: int,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
         *,
-        modes: Sequence[int],
+        modes: int | Sequence[int],
         width: int = 64,
         num_layers: int = 4,
         num_hidden: int = 128,
@@ -80,16 +81,19 @@ class FNO(eqx.Module):
     ):
         """
         Args:
-            num_in, num_out: components of the input and of the output.
-            modes: m of every axis, see `operators.spectral`; their number is that of the axes.
+            inputs, outputs: shapes (c_in, *s) and (c_out, *s) on the grid of the training.
+            modes: m of every axis, see `operators.spectral`, or of all axes.
             num_hidden: channels in the hidden layer of Q.
             positions: the place in the unit box is given to P.
             padding: zeros behind the upper end of every axis, as a share of the domain.
 
         Raises:
-            ValueError: for numbers below 1, a padding outside [0, 1], and an unknown activation.
+            ValueError: for numbers below 1, a grid with too few modes, a padding outside [0, 1], and an unknown
+                activation.
         """
-        check_sizes(num_in=num_in, num_out=num_out, width=width, num_layers=num_layers, modes=min(modes))
+        check_sizes(width=width, num_layers=num_layers, num_hidden=num_hidden)
+        num_in, num_out, shape = same_grid(inputs, outputs)
+        modes = (modes,) * len(shape) if isinstance(modes, int) else tuple(modes)
         if not 0 <= padding <= 1:
             raise ValueError(f"padding={padding} is a share of the domain, in [0, 1].")
         keys = iter(jax.random.split(key, 2 + 2 * num_layers))
@@ -100,6 +104,7 @@ class FNO(eqx.Module):
         self.local = tuple(Affine(width, width, key=next(keys)) for _ in range(num_layers))
         activation_by_name(activation)
         self.activation, self.positions, self.padding = activation, positions, float(padding)
+        check_modes([n + self._margin(n) for n in shape], modes)
 
     @property
     def modes(self) -> tuple[int, ...]:
@@ -107,19 +112,14 @@ class FNO(eqx.Module):
 
     def __call__(self, v: Float[Array, "c *s"]) -> Float[Array, "k *s"]:
         """ValueError for another number of components or axes than it was made for, and a grid with too few modes."""
-        num_in = self.lift.weight.shape[0] - (len(self.modes) if self.positions else 0)
-        if v.shape[:1] != (num_in,) or v.ndim != 1 + len(self.modes):
-            raise ValueError(
-                f"the input has the shape {v.shape}; expected {num_in} components on {len(self.modes)} axes."
-            )
+        dim = len(self.modes)
+        check_input(v, self.lift.weight.shape[0] - dim * self.positions, dim)
         check_modes([n + self._margin(n) for n in v.shape[1:]], self.modes)
-        return jnp.moveaxis(self._on_grid(jnp.moveaxis(v, 0, -1)), -1, 0)
+        return components_first(self._on_grid(space_first(v)))
 
     def _on_grid(self, v):
         activation, shape = activation_by_name(self.activation), v.shape[:-1]
-        if self.positions:
-            axes = jnp.meshgrid(*(jnp.arange(n, dtype=v.dtype) / n for n in shape), indexing="ij")
-            v = jnp.concatenate([v, jnp.stack(axes, -1)], -1)
+        v = with_positions(v) if self.positions else v
         v = jnp.pad(self.lift(v), [*((0, self._margin(n)) for n in shape), (0, 0)])
         for number, (convolution, local) in enumerate(zip(self.convolutions, self.local, strict=True), 1):
             v = convolution(v) + local(v)

@@ -12,18 +12,15 @@ KEY = jax.random.key(0)
 
 
 def fno_1d(**settings):
-    return FNO(2, 3, modes=(5,), width=8, num_layers=2, num_hidden=16, key=KEY, **settings)
+    return FNO((2, 24), (3, 24), modes=(5,), width=8, num_layers=2, num_hidden=16, key=KEY, **settings)
 
 
 def fno_2d(**settings):
-    return FNO(2, 3, modes=(3, 4), width=6, num_layers=2, num_hidden=8, key=KEY, **settings)
+    return FNO((2, 9, 12), (3, 9, 12), modes=(3, 4), width=6, num_layers=2, num_hidden=8, key=KEY, **settings)
 
 
 def deeponet():
-    """As an operator of grids, on the sensors: the points are the nodes."""
-    net = DeepONet((2, 24), 1, num_out=3, num_basis=16, width=16, depth=2, key=KEY)
-    nodes = jnp.arange(24.0)[:, None] / 24
-    return lambda v: net(v, nodes).T
+    return DeepONet((2, 24), (3, 24), num_basis=16, width=16, depth=2, key=KEY)
 
 
 OPERATORS = {"fno_1d": (fno_1d, (24,)), "fno_2d": (fno_2d, (9, 12)), "deeponet": (deeponet, (24,))}
@@ -140,8 +137,10 @@ def test_one_network_serves_all_resolutions(name):
         (lambda: to_modes(draw(8, 2), (3, 3)), "one number an axis"),
         (lambda: fno_1d(padding=2.0), "padding=2.0 is a share"),
         (lambda: fno_1d(activation="geluu"), "'geluu' is unknown"),
-        (lambda: FNO(0, 1, modes=(2,), key=KEY), "num_in=0"),
-        (lambda: deeponet()(draw(2, 25)), r"expected \(2, 24\) and \(m, 1\)"),
+        (lambda: FNO((0, 9), (1, 9), modes=2, key=KEY), r"inputs=\(0, 9\)"),
+        (lambda: FNO((1, 9), (1, 8), modes=2, key=KEY), "on one grid"),
+        (lambda: FNO((1, 9), (1, 9), modes=6, key=KEY), "9 points on axis 0 have 1 to 5 modes; got 6"),
+        (lambda: deeponet()(draw(2, 25)), r"its sensors, \(2, 24\)"),
     ],
 )
 def test_what_does_not_fit_is_refused(call, culprit):

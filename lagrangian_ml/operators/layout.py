@@ -1,0 +1,75 @@
+"""Where the axes of values lie: components first outside, (c, *s), and space first within a network, (*s, c).
+
+A batch by `vmap` then lies between space and components, (*s, n, c): transforms along space and maps of the channels
+are each one product of matrices over the whole batch, with nothing to be rearranged between them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+from jaxtyping import Array, Float
+
+
+def space_first(v: Float[Array, "c *s"]) -> Float[Array, "*s c"]:
+    """(c, *s) ↦ (*s, c); under `vmap` the batch axis is laid before the components."""
+    return batch_before_last.bind(jnp.moveaxis(v, 0, -1))
+
+
+def components_first(v: Float[Array, "*s c"]) -> Float[Array, "c *s"]:
+    """(*s, c) ↦ (c, *s)."""
+    return jnp.moveaxis(v, -1, 0)
+
+
+def _batch(args, dims):
+    (v,), (dim,) = args, dims
+    place = v.ndim - 2
+    return batch_before_last.bind(jnp.moveaxis(v, dim, place)), place
+
+
+# The identity, whose only effect is on `vmap`: a function around the model that changes its batches, such as
+# `custom_vmap`, would be in the way of derivatives by `vmap`.
+batch_before_last = Primitive("batch_before_last")
+batch_before_last.def_impl(lambda v: v)
+batch_before_last.def_abstract_eval(lambda v: v)
+batching.primitive_batchers[batch_before_last] = _batch
+ad.deflinear2(batch_before_last, lambda cotangent, v: (batch_before_last.bind(cotangent),))
+mlir.register_lowering(batch_before_last, lambda context, v: [v])
+
+
+def with_positions(v: Float[Array, "*s c"]) -> Float[Array, "*s k"]:
+    """The values and the place in the unit box of every node: j/n on every axis."""
+    return jnp.concatenate([v, nodes(v.shape[:-1], v.dtype).reshape(*v.shape[:-1], -1)], -1)
+
+
+def nodes(shape: Sequence[int], dtype: Any = None) -> Float[Array, "n d"]:
+    """The nodes j/n of a grid of the unit box, one after the other in C order."""
+    axes = jnp.meshgrid(*(jnp.arange(n, dtype=dtype or float) / n for n in shape), indexing="ij")
+    return jnp.stack(axes, -1).reshape(-1, len(shape))
+
+
+def same_grid(inputs: Sequence[int], outputs: Sequence[int]) -> tuple[int, int, tuple[int, ...]]:
+    """(c_in, c_out, *s) of two shapes (c, *s). ValueError unless they have the same axes, at least one."""
+    if len(inputs) < 2 or tuple(inputs[1:]) != tuple(outputs[1:]) or min(*inputs, *outputs) < 1:
+        raise ValueError(
+            f"inputs={tuple(inputs)}, outputs={tuple(outputs)}: this operator needs values (c, *s) on one grid."
+        )
+    return inputs[0], outputs[0], tuple(inputs[1:])
+
+
+def check_input(v: Float[Array, "..."], num_in: int, dim: int) -> None:
+    """ValueError unless v is (num_in, *s) with `dim` axes of space."""
+    if v.shape[:1] != (num_in,) or v.ndim != 1 + dim:
+        raise ValueError(f"the input has the shape {v.shape}; expected {num_in} components on {dim} axes.")
+
+
+def check_sensors(
+    v: Float[Array, "..."], points: Float[Array, "..."] | None, inputs: tuple[int, ...], dim: int
+) -> None:
+    """ValueError unless v has the shape of the inputs, and the points, if there are any, are (m, dim)."""
+    if v.shape != inputs:
+        raise ValueError(f"the input has the shape {v.shape}; this operator takes values at its sensors, {inputs}.")
+    if points is not None and (points.ndim != 2 or points.shape[1] != dim):
+        raise ValueError(f"the points have the shape {points.shape}; expected (m, {dim}).")
