@@ -12,12 +12,23 @@ from jaxtyping import Array, Key, PyTree
 
 from lagrangian_ml.core import Grid
 
+from .antiderivative import Antiderivative
 from .evolution import Evolution
 from .steady import Steady
 from .stored import AXES, Outcome, Variable
 from .translation import Translation
 
-__all__ = ["AXES", "Evolution", "Outcome", "Recipe", "Steady", "Translation", "Variable", "sample_key"]
+__all__ = [
+    "AXES",
+    "Antiderivative",
+    "Evolution",
+    "Outcome",
+    "Recipe",
+    "Steady",
+    "Translation",
+    "Variable",
+    "sample_key",
+]
 
 
 class Recipe(Protocol):

@@ -228,7 +228,7 @@ def _header(config, prepared, path):
     devices = jax.devices()
     trained = f", {target('optimizer')}" if prepared.task.objective else ""
     problem = prepared.parts.problem
-    solved = name(problem.equation) if hasattr(problem, "equation") else target("problem")
+    solved = name(problem.equation) if getattr(problem, "equation", None) else target("problem")
     print(
         f"{config['experiment']}: {solved} by {target('method')}, {target('model')}"
         f"{trained}\n{config['precision']}, {len(devices)} × {devices[0].device_kind}, "

@@ -19,7 +19,10 @@ from .errors import ConfigError, listing, nearest
 # root of a path: prefixes of `__module__` that count as the root's own
 _ROOTS = {
     "lagrangian_ml": ("lagrangian_ml",),
-    "data_gen.recipe": ("data_gen.recipe", "data_gen.evolution", "data_gen.steady", "data_gen.translation"),
+    "data_gen.recipe": tuple(
+        f"data_gen.{name}" for name in ("recipe", "antiderivative", "evolution", "steady", "translation")
+    ),
+    "data_gen.problems": ("data_gen.problems",),
     "data_gen.initial": ("data_gen.initial",),
     "data_gen.initial_systems": ("data_gen.initial_systems",),
     "optax": ("optax",),

@@ -8,6 +8,7 @@ environment variable LAGRANGIAN_ML_REFERENCE_DATA names. Pickled objects are nev
 import math
 import os
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -71,24 +72,36 @@ def read_samples(path: str | Path, problem: Problem) -> Samples:
     return samples
 
 
+def read_arrays(file: str | Path, needed: Sequence[str]) -> dict[str, np.ndarray]:
+    """The real, finite arrays of these names in an .npz file. ValueError, naming the file, for any other content."""
+    return _read(Path(file), lambda archive: needed)
+
+
 def _load(file, problem):
     dim, steady = problem.domain.dim, problem.horizon is None
+
+    def needed(archive):
+        grid = "x" in archive.files and archive["x"].ndim == 1 and dim > 1  # an axis array a dimension
+        return [*(() if steady else ("t",)), "x", *(_AXES[1:dim] if grid else ()), "u"]
+
+    arrays = _read(file, needed)
+    return list(arrays), arrays
+
+
+def _read(file, choose):
     try:
         loaded = np.load(file, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            raise ValueError("it is one array, not an .npz archive of x, t and u")
+            raise ValueError("it is one array, not an .npz archive")
         with loaded as archive:
-            names = set(archive.files)
-            needed = [*(() if steady else ("t",)), "x", "u"]
-            if "x" in names and archive["x"].ndim == 1 and dim > 1:  # a grid has an axis array a dimension
-                needed[-1:] = [*_AXES[1:dim], "u"]
-            missing = [name for name in needed if name not in names]
+            needed = list(choose(archive))
+            missing = [name for name in needed if name not in archive.files]
             if missing:
-                held = ", ".join(sorted(names)) or "none"
+                held = ", ".join(sorted(archive.files)) or "none"
                 raise ValueError(
                     f"the array {', '.join(missing)} is missing; it holds {held}, needed are {', '.join(needed)}"
                 )
-            return needed, {name: _real(name, archive[name]) for name in needed}
+            return {name: _real(name, archive[name]) for name in needed}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         reason = "it is no .npz file, or holds Python objects" if "pickle" in str(error) else str(error).rstrip(".")
         raise ValueError(f"{file} cannot be used as samples: {reason}.") from error

@@ -28,12 +28,16 @@ class PowerLaw(eqx.Module):
 
 
 class SquaredExponential(eqx.Module):
-    """S(κ) = exp(−|κ|² ℓ²/2), to be scaled: correlations fall off like a Gaussian of length ℓ."""
+    """S(κ) = amplitude² exp(−|κ|² ℓ²/2): correlations fall off like a Gaussian of length ℓ.
+
+    The variance of the field is about amplitude² (L / √(2π) ℓ)^d in a box of length L.
+    """
 
     length: float | int = 0.2
+    amplitude: float | int = 1.0
 
     def __call__(self, wavevector: Float[Array, " d"]) -> Float[Array, ""]:
-        return jnp.exp(-0.5 * self.length**2 * jnp.sum(wavevector**2))
+        return self.amplitude**2 * jnp.exp(-0.5 * self.length**2 * jnp.sum(wavevector**2))
 
 
 @eqx.filter_jit

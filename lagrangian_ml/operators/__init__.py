@@ -2,6 +2,24 @@
 
 from .deeponet import DeepONet
 from .fno import FNO, SpectralConvolution
+from .layout import nodes
+from .normalised import Normalised, Scale
+from .problem import OperatorProblem, Pairs, TrajectoryProblem, from_files, pairs_from_file, shapes_of
 from .spectral import to_modes, to_values
 
-__all__ = ["FNO", "DeepONet", "SpectralConvolution", "to_modes", "to_values"]
+__all__ = [
+    "FNO",
+    "DeepONet",
+    "Normalised",
+    "OperatorProblem",
+    "Pairs",
+    "Scale",
+    "SpectralConvolution",
+    "TrajectoryProblem",
+    "from_files",
+    "nodes",
+    "pairs_from_file",
+    "shapes_of",
+    "to_modes",
+    "to_values",
+]

@@ -5,6 +5,7 @@ from .density import density_figure, save_density_figures
 from .frame import characteristics_figure, save_characteristics
 from .ftle import ftle_figure, save_ftle_figure
 from .history import history_figure
+from .operators import operator_figure, save_operator_figures
 from .particles import animate_particles, particles_figure, save_particle_stills
 from .run import png, save_run_figures
 from .samples import samples_figure
@@ -19,12 +20,14 @@ __all__ = [
     "density_figure",
     "ftle_figure",
     "history_figure",
+    "operator_figure",
     "particles_figure",
     "png",
     "samples_figure",
     "save_characteristics",
     "save_density_figures",
     "save_ftle_figure",
+    "save_operator_figures",
     "save_particle_stills",
     "save_run_figures",
     "slices_figure",

@@ -97,7 +97,8 @@ def run_task(
             if signals.received is not None and int(result.state.step) < trainer.num_steps:
                 raise _interrupted(signals.received, result.state, checkpoints, run)
             with clock("evaluate"):
-                errors = {name: float(error) for name, error in task.errors(result.model).items()}
+                errors = task.errors(result.model) | task.test_errors(result.model)
+                errors = {name: float(error) for name, error in errors.items()}
                 _draw(task, result.model, history, run.figures, str(about.get("experiment") or ""))
             seconds = {name: result.seconds[name] + clock.seconds[name] for name in result.seconds}
             seconds["run"] = history[-1]["seconds"] if history else seconds["run"]

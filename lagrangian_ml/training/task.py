@@ -24,6 +24,8 @@ class Task:
     it against the problem's truth (empty without one), `figures(model, history, directory, title)` writes files and
     returns their paths; `history` is the list of logged records, `title` names what made them. A method that marches
     instead of training gives its own `optimizer`, such as `optimizers.March`, which takes the place of the user's.
+    `test_errors(model)` measures what must not be looked at before the end; `against(model, file)` compares with the
+    arrays of a file where there is no field: (errors, arrays with the prediction).
     The command line, checkpoints and callbacks see only this.
     """
 
@@ -34,3 +36,5 @@ class Task:
     errors: Callable[[Any], dict[str, float]] = _no_errors
     figures: Callable[[Any, list[dict], Path, str], list[Path]] = _no_figures
     optimizer: Optimizer | None = None
+    test_errors: Callable[[Any], dict[str, float]] = _no_errors
+    against: Callable[[Any, Path], tuple[dict[str, float], dict[str, Any]]] | None = None

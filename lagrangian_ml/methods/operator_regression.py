@@ -1,0 +1,171 @@
+"""Operators from pairs of functions: supervised regression of outputs on inputs.
+
+Minimised is the mean over the training samples of ‖û − u‖ / ‖u‖, û = operator(v), the loss of the FNO paper (Li et
+al., arXiv 2010.08895, sec. 5), or of its square, or the mean square of û − u. Scales of every component are taken from
+the training samples and stored in the model. The losses that are squares are residuals, for least-squares optimizers.
+"""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from ..core import Source, Term
+from ..domains import ArraySource
+from ..metrics import relative_l2, vrmse
+from ..metrics.norms import max_error, nrmse
+from ..operators import Normalised, OperatorProblem, Pairs, nodes, pairs_from_file, shapes_of
+from ..training import Task
+
+Loss = Literal["relative_l2", "relative_square", "mean_square"]
+
+
+def operator_regression(
+    problem: OperatorProblem,
+    model: Callable[..., Any],
+    source: Callable[[dict[str, Any]], Source] = ArraySource,
+    *,
+    loss: Loss = "relative_l2",
+    normalise: bool = True,
+    key: Key[Array, ""],
+) -> Task:
+    """The task of learning an operator from pairs. Errors are those of the validation samples, and of the test samples
+    at the end: `nrmse` is the mean of the samples' ratios, the figure of most papers, `relative_l2` the ratio of sums.
+
+    Args:
+        problem: the samples.
+        model: the operator's constructor, `model(inputs, outputs, *, key)` from the shapes of one sample. One with a
+            method `fitted(inputs, outputs)` is shown the training samples once before.
+        source: makes the batches of `{"data": Pairs}`; all samples are one batch unless it says otherwise.
+        loss: "relative_l2", ‖û − u‖ / ‖u‖; "relative_square", its square; "mean_square", for outputs that may vanish.
+        normalise: give and take values in units of their deviations, (v − mean) / std of every component.
+        key: draws the network's parameters.
+
+    Raises:
+        ValueError: for a problem of another kind, an unknown loss, and a relative one of an output that is zero.
+    """
+    operator = fit_scales(model(*shapes_of(problem), key=key), problem.train, normalise)
+    return Task(
+        model=operator,
+        objective={"data": regression_term(loss, problem.train.outputs)},
+        source=source({"data": problem.train}),
+        field=None,
+        errors=lambda model: {} if problem.validation is None else errors_on(model, problem.validation),
+        test_errors=lambda model: test_errors(model, problem),
+        against=against_file(problem),
+        figures=lambda model, history, directory, title: save_figures(model, problem, history, directory, title),
+    )
+
+
+def fit_scales(operator: Any, train: Pairs, normalise: bool) -> Any:
+    """The operator with what it takes from the training samples before any step: its scales, and its own bases."""
+    if not normalise:
+        return operator.fitted(train.inputs, train.outputs) if hasattr(operator, "fitted") else operator
+    scaled = Normalised(operator, train.inputs, train.outputs)
+    if hasattr(operator, "fitted"):
+        scale_in, scale_out = scaled.scales.value
+        shown = jax.vmap(scale_in.normalise)(train.inputs), jax.vmap(scale_out.normalise)(train.outputs)
+        scaled = eqx.tree_at(lambda model: model.operator, scaled, operator.fitted(*shown))
+    return scaled
+
+
+def regression_term(loss: Loss, outputs: Float[Array, "n k *r"]) -> Term:
+    """The term for one sample of `Pairs`. ValueError for an unknown loss, and a relative one of zero outputs."""
+    kinds = {"relative_l2": "loss", "relative_square": "residual", "mean_square": "residual"}
+    if loss not in kinds:
+        raise ValueError(f"loss={loss!r} is unknown; choose one of {', '.join(kinds)}.")
+    size = np.linalg.norm(np.asarray(outputs).reshape(len(outputs), -1), axis=1)
+    if loss != "mean_square" and not size.all():
+        raise ValueError(f"loss={loss}: output {int(np.argmin(size))} is zero everywhere; use loss=mean_square.")
+
+    def fn(model, pair):
+        error = (model(pair.inputs) - pair.outputs).reshape(-1)
+        if loss == "mean_square":
+            return error / np.sqrt(error.size)
+        error = error / jnp.linalg.norm(pair.outputs)
+        return error if loss == "relative_square" else jnp.sqrt(jnp.sum(error**2, keepdims=True))
+
+    return Term(fn, kind="loss" if kinds[loss] == "loss" else "residual")
+
+
+@eqx.filter_jit
+def predict(
+    model: Any, inputs: Float[Array, "n c *s"], points: Float[Array, "m d"] | None = None, *, batch_size: int = 20
+) -> Float[Array, "n ..."]:
+    """The outputs of many inputs, in batches; at points where they are given: (n, m, k)."""
+    run = model if points is None else lambda v: model(v, points)
+    return jax.lax.map(run, inputs, batch_size=min(batch_size, inputs.shape[0]))
+
+
+def predict_like(model: Any, pairs: Pairs) -> Float[Array, "n k *r"]:
+    """The outputs on the grid of those of `pairs`. ValueError for an operator that cannot give them there."""
+    shape = pairs.outputs.shape[1:]
+    here = jax.eval_shape(model, jax.ShapeDtypeStruct(pairs.inputs.shape[1:], pairs.inputs.dtype)).shape
+    if here == shape:
+        return predict(model, pairs.inputs)
+    if here[0] != shape[0] or len(here) != len(shape):
+        raise ValueError(f"this operator makes {here} of {pairs.inputs.shape[1:]}; the outputs are {shape}.")
+    try:
+        values = predict(model, pairs.inputs, nodes(shape[1:], pairs.inputs.dtype))
+    except TypeError:
+        raise ValueError(
+            f"the outputs are on {shape[1:]} points and the inputs on {pairs.inputs.shape[2:]}: this operator gives "
+            "values on the grid of its input, so give both on one grid."
+        ) from None
+    return jnp.moveaxis(values, -1, 1).reshape(pairs.outputs.shape)
+
+
+def errors_on(model: Any, pairs: Pairs) -> dict[str, float]:
+    """`nrmse`, the mean over samples of ‖û − u‖ / ‖u‖, then `relative_l2`, `vrmse` and `max` over all."""
+    return _measure(predict_like(model, pairs), pairs.outputs)
+
+
+def _measure(values, truth):
+    axes, found = tuple(range(1, truth.ndim)), {}
+    if jnp.all(jnp.any(truth != 0, axis=axes)):
+        found["nrmse"] = nrmse(values, truth, axes)
+    found |= {"relative_l2": relative_l2(values, truth), "max": max_error(values, truth)}
+    if jnp.any(jnp.ptp(truth, axis=(0, *axes[1:])) > 0):
+        found["vrmse"] = vrmse(jnp.moveaxis(values, 1, -1), jnp.moveaxis(truth, 1, -1))
+    return {name: float(value) for name, value in found.items()}
+
+
+def test_errors(model: Any, problem: OperatorProblem) -> dict[str, float]:
+    """The errors on every test set, named `NAME_nrmse` and so on."""
+    return {
+        f"{name}_{kind}": error
+        for name, pairs in problem.test.items()
+        for kind, error in errors_on(model, pairs).items()
+    }
+
+
+def against_file(problem: OperatorProblem) -> Callable[[Any, Path], tuple[dict[str, float], dict[str, Any]]]:
+    """Compares with the arrays x and y of a file, of any resolution that the operator takes."""
+
+    def against(model, path):
+        pairs = pairs_from_file(path, like=problem.train.shapes)
+        prediction = predict_like(model, pairs)
+        arrays = {"x": pairs.inputs, "y": pairs.outputs, "prediction": prediction}
+        return _measure(prediction, pairs.outputs), arrays
+
+    return against
+
+
+def save_figures(model: Any, problem: OperatorProblem, history: list[dict], directory: Path, title: str) -> list[Path]:
+    """Samples of the first test set (else of the validation or training set) as figures, with the history."""
+    from ..plots import save_operator_figures, save_run_figures  # matplotlib is slow to import
+
+    pairs = next(iter(problem.test.values()), problem.validation or problem.train)[:3]
+    try:
+        shown = (pairs.inputs, pairs.outputs, predict_like(model, pairs))
+        paths = save_operator_figures(*shown, directory, title=title)
+    except ValueError as error:
+        warnings.warn(f"the samples are not drawn: {error}", stacklevel=2)
+        paths = []
+    return [*paths, *save_run_figures(title, None, None, history, directory)]

@@ -1,0 +1,153 @@
+"""What is learned by an operator: pairs of input and output functions, or trajectories, split by purpose.
+
+Training never sees the validation samples, by which settings are chosen, nor the test samples, which are looked at
+once, at the end of a run. All are checked here: what is not finite, empty, or does not fit is refused by name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ..core import Equation, Grid
+from ..domains.files import find_file, read_arrays
+
+
+class Pairs(eqx.Module):
+    """n samples of an input and an output: `inputs` (n, c_in, *s) and `outputs` (n, c_out, *r)."""
+
+    inputs: Float[Array, "n c *s"]
+    outputs: Float[Array, "n k *r"]
+
+    def __len__(self) -> int:
+        return self.inputs.shape[0]
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Of the input and the output of one sample: what an operator is made from."""
+        return tuple(self.inputs.shape[1:]), tuple(self.outputs.shape[1:])
+
+    def __getitem__(self, rows: slice) -> "Pairs":
+        return Pairs(self.inputs[rows], self.outputs[rows])
+
+
+@dataclass(frozen=True)
+class OperatorProblem:
+    """An operator to be found from pairs. `validation` may be None; `test` are sets by name, of any resolution.
+
+    Attributes:
+        equation, grid: what the outputs solve, and where, if it is known: for physics in the loss.
+    """
+
+    train: Pairs
+    validation: Pairs | None = None
+    test: Mapping[str, Pairs] = field(default_factory=dict)
+    equation: Equation | None = None
+    grid: Grid | None = None
+
+    def __post_init__(self):
+        sets = {"train": self.train, "validation": self.validation, **self.test}
+        for name, pairs in sets.items():
+            if pairs is not None:
+                _check(name, {"inputs": pairs.inputs, "outputs": pairs.outputs})
+                if len(pairs.outputs) != len(pairs):
+                    raise ValueError(f"{name} has {len(pairs)} inputs and {len(pairs.outputs)} outputs.")
+        if self.validation is not None and self.validation.shapes != self.train.shapes:
+            raise ValueError(f"validation samples are {self.validation.shapes}, training ones {self.train.shapes}.")
+        for name, pairs in self.test.items():
+            components = [shape[0] for shape in pairs.shapes]
+            if components != [shape[0] for shape in self.train.shapes]:
+                raise ValueError(f"{name} has {components} components in and out; training is {self.train.shapes}.")
+
+
+@dataclass(frozen=True)
+class TrajectoryProblem:
+    """A map from frames to the frames that follow, to be found from trajectories (n, t, c, *s) at equal times."""
+
+    train: Float[Array, "n t c *s"]
+    validation: Float[Array, "m t2 c *s"] | None = None
+    test: Mapping[str, Float[Array, "k t3 c *s"]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        for name, frames in {"train": self.train, "validation": self.validation, **self.test}.items():
+            if frames is not None:
+                _check(name, {"frames": frames})
+                if frames.ndim < 4 or frames.shape[1] < 2 or frames.shape[2:] != self.train.shape[2:]:
+                    raise ValueError(
+                        f"{name} has the shape {frames.shape}; expected (n, t, c, *s) with at least two frames and "
+                        f"{self.train.shape[2:]} as in training."
+                    )
+
+
+def _check(name, arrays):
+    for kind, values in arrays.items():
+        if values.ndim < 3 or values.size == 0:
+            raise ValueError(f"{name} has {kind} of the shape {values.shape}: an empty split, or not (n, c, *s).")
+        finite = np.isfinite(np.asarray(values)).reshape(values.shape[0], -1).all(axis=1)
+        if not finite.all():
+            raise ValueError(
+                f"{name} has {int((~finite).sum())} samples with {kind} that are not finite, the first is number "
+                f"{int(np.argmin(finite))}; leave them out."
+            )
+
+
+def pairs_from_file(
+    path: str | Path, dim: int | None = None, like: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+) -> Pairs:
+    """The arrays `x` (n, c, *s) and `y` (n, k, *r) of an .npz file; one component may go without its axis.
+
+    `dim` is the number of axes of space; or `like` tells shapes of one sample, of which the components must agree.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is unreadable, an array is missing or not finite, or the shapes do not fit.
+    """
+    file = find_file(path)
+    arrays = read_arrays(file, ("x", "y"))
+    values = []
+    for position, name in enumerate(("x", "y")):
+        array = arrays[name]
+        axes = dim if like is None else len(like[position]) - 1
+        array = array[:, None] if array.ndim == 1 + axes else array
+        components = None if like is None else like[position][0]
+        if array.ndim != 2 + axes or components not in (None, array.shape[1]):
+            expected = ", ".join(["n", str(components or "c"), *("xyz"[:axes] if axes <= 3 else ["*s"])])
+            raise ValueError(f"{file}: {name} has the shape {arrays[name].shape}; expected ({expected}).")
+        values.append(jnp.asarray(array, jnp.result_type(float)))
+    if len(values[0]) != len(values[1]):
+        raise ValueError(f"{file}: x has {len(values[0])} samples and y {len(values[1])}.")
+    return Pairs(*values)
+
+
+def from_files(train: str, test: str | None = None, *, dim: int, num_validation: int = 0) -> OperatorProblem:
+    """Pairs of .npz files with the arrays `x` (n, [c,] *s) and `y` (n, [k,] *r), by somebody else.
+
+    Args:
+        train, test: the files.
+        dim: the number of axes of space.
+        num_validation: so many of the last training samples are held back.
+
+    Raises:
+        ValueError: as `pairs_from_file`, and for more validation samples than there are.
+    """
+    pairs = pairs_from_file(train, dim)
+    if not 0 <= num_validation < len(pairs):
+        raise ValueError(f"num_validation={num_validation} must be less than the {len(pairs)} samples of {train}.")
+    cut = len(pairs) - num_validation
+    return OperatorProblem(
+        pairs[:cut],
+        pairs[cut:] if num_validation else None,
+        {} if test is None else {"test": pairs_from_file(test, dim)},
+    )
+
+
+def shapes_of(problem: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes of one sample of an `OperatorProblem`. ValueError for a problem of another kind."""
+    if not isinstance(problem, OperatorProblem):
+        raise ValueError(f"problem is a {type(problem).__name__}; this method learns from pairs, an OperatorProblem.")
+    return problem.train.shapes
