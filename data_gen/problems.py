@@ -6,7 +6,7 @@ folder that belongs to exactly this recipe and seed, and extended where a run as
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ def pairs(
     outputs: str = "u",
     input_frames: tuple[int, ...] = (0,),
     output_frames: tuple[int, ...] = (-1,),
+    in_time: bool = False,
     num_train: int = 1000,
     num_validation: int = 100,
     num_test: int = 200,
@@ -46,6 +47,7 @@ def pairs(
         recipe: its name, as in `lagrangian-ml generate dataset=NAME`.
         inputs, outputs: variables of the recipe.
         input_frames, output_frames: of what evolves, these frames, as components one after the other.
+        in_time: the output frames are an axis of the output, (c, t, *s), and not components.
         stride: every stride-th point of every axis is used.
         test_strides: the test samples at these strides; by default as in training.
         settings: what differs from the recipe, such as {"equation": {"viscosity": 0.01}}.
@@ -58,10 +60,14 @@ def pairs(
     counts = {"train": num_train, "validation": num_validation, "test": num_test}
     data = prepare(recipe, settings or {}, sum(_checked(counts)), seed, path)
     strides = tuple(test_strides or (stride,))
-    chosen = [(inputs, input_frames), (outputs, output_frames)]
-    read = lambda start, stop, stride: Pairs(
-        *(_components(data, name, frames, start, stop, stride) for name, frames in chosen)
-    )
+
+    def read(start, stop, stride):
+        v = _values(data, inputs, input_frames, start, stop, stride)
+        u = _values(data, outputs, output_frames, start, stop, stride)
+        evolving = data.variables[outputs].evolving
+        u = jnp.moveaxis(u, 1, 2) if in_time and evolving else _as_components(u, evolving)
+        return Pairs(_as_components(v, data.variables[inputs].evolving), u)
+
     first_test = num_train + num_validation
     tests = {}
     for each in strides if num_test else ():
@@ -149,7 +155,8 @@ def prepare(recipe: str, settings: Mapping[str, Any], num_samples: int, seed: in
     folder = Path(path or Path("data") / name)
     stored = read_recipe(folder) if folder.is_dir() else None
     if stored is not None:
-        other = differences(*({k: c[k] for k in ("dataset", "seed")} for c in (stored, wanted)))
+        about = lambda config: {name: config[name] for name in ("dataset", "seed")}
+        other = differences(about(stored), about(wanted))
         if other:
             raise ValueError(
                 f"{folder} holds another data set than {recipe} with these settings: {other[0]}. Give another "
@@ -199,10 +206,8 @@ def _checked(counts: Mapping[str, int]) -> list[int]:
     return list(counts.values())
 
 
-def _components(data: Dataset, name: str, frames: Sequence[int], start: int, stop: int, stride: int):
-    """(n, c, *s); the frames of what evolves become components."""
-    evolving = data.variables[data._names([name])[0]].evolving
-    values = _values(data, name, frames if evolving else None, start, stop, stride)
+def _as_components(values, evolving):
+    """(n, t, c, *s) as (n, t c, *s)."""
     return values.reshape(values.shape[0], -1, *values.shape[3:]) if evolving else values
 
 
@@ -212,7 +217,7 @@ def _values(data: Dataset, name, frames, start, stop, stride):
     if stride < 1 or any(n % stride for n in variable.shape[-dim:]):
         raise ValueError(f"stride={stride} must divide the numbers of points {variable.shape[-dim:]} of {data.name}.")
     try:
-        values = data.read(range(start, stop), [name], frames)[name]
+        values = data.read(range(start, stop), [name], frames if variable.evolving else None)[name]
     except IndexError as error:
         raise ValueError(f"frames: {error}") from error
     return jnp.asarray(values[(..., *(slice(None, None, stride),) * dim)], jnp.result_type(float))

@@ -21,7 +21,7 @@ from .config import ConfigError, Targets, build, complete, parse_override, read_
 from .config.folders import refuse_used, run_config
 from .config.objects import MISTAKES, Parts, call
 from .core import Point, Problem
-from .domains.files import find_file, read_samples
+from .domains.files import find_file, read_samples, write_arrays
 from .metrics import errors, evaluate_field
 from .training import Checkpoints, RunDirectory, Task, begin, restore_model, run_task, set_precision
 
@@ -120,21 +120,40 @@ def resume(path: str | Path, overrides: Sequence[str] = (), *, modules: Sequence
     return directory.path
 
 
-def evaluate(path: str | Path, reference: str | Path, *, modules: Sequence[str] = ()) -> dict[str, float]:
-    """The errors of a run against the arrays of a file; also written to the run's evaluation.json."""
+def evaluate(
+    path: str | Path, reference: str | Path, *, out: str | Path | None = None, modules: Sequence[str] = ()
+) -> dict[str, float]:
+    """The errors of a run against the arrays of a file; also written to the run's evaluation.json.
+
+    With `out` the arrays of the file and the prediction are written there, an .npz file.
+    """
+    if out is not None and (Path(out).exists() or Path(out).suffix != ".npz"):
+        raise ConfigError(f"--out {out}: name an .npz file that does not exist.")
     try:
-        find_file(reference)  # before the run is rebuilt, which takes seconds
-        run = load_run(path, modules=modules)
-        _require_field(run)
-        samples = read_samples(reference, run.problem)
-        found = errors(run.field, samples)
+        file = find_file(reference)  # before the run is rebuilt, which takes seconds
+        run, prepared = _rebuild(path, modules)
+        against = prepared.task.against or (lambda model, file: _against_samples(run, file))
+        found, arrays = against(run.model, file)
     except ConfigError:
         raise
     except MISTAKES as error:
         raise ConfigError(f"--reference: {error}") from error
-    content = {"reference": str(reference), "num_points": samples.u.shape[0], "errors": found}
+    content = {"reference": str(reference), "num_points": int(arrays["prediction"].shape[0]), "errors": found}
     RunDirectory(run.path).write_json("evaluation.json", content)
+    if out is not None:
+        try:
+            write_arrays(Path(out), arrays)
+        except OSError as error:
+            raise ConfigError(f"--out {out} cannot be written: {error.strerror or error}.") from error
     return found
+
+
+def _against_samples(run, file):
+    _require_field(run)
+    samples = read_samples(file, run.problem)
+    prediction = evaluate_field(run.field, samples.point)
+    t = {} if samples.point.t is None else {"t": samples.point.t}
+    return errors(run.field, samples), {"x": samples.point.x, **t, "u": samples.u, "prediction": prediction}
 
 
 def load_run(path: str | Path, *, modules: Sequence[str] = ()) -> Run:
@@ -145,6 +164,10 @@ def load_run(path: str | Path, *, modules: Sequence[str] = ()) -> Run:
     Raises:
         ConfigError: if the directory is not that of a run, has no checkpoint yet, or needs a module that is not named.
     """
+    return _rebuild(path, modules)[0]
+
+
+def _rebuild(path, modules) -> tuple[Run, Prepared]:
     directory, config = open_run(path, modules)
     prepared = prepare(config)
     try:
@@ -153,7 +176,7 @@ def load_run(path: str | Path, *, modules: Sequence[str] = ()) -> Run:
         raise ConfigError(f"{path}: {error}") from error
     field = None if prepared.task.field is None else prepared.task.field(model)
     summary = directory.read_json("summary.json")
-    return Run(model, prepared.parts.problem, field, config, summary, directory.path)
+    return Run(model, prepared.parts.problem, field, config, summary, directory.path), prepared
 
 
 def open_run(path: str | Path, modules: Sequence[str] = ()) -> tuple[RunDirectory, dict[str, Any]]:

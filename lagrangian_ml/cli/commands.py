@@ -91,7 +91,8 @@ def _evaluate(options):
     run_config(options.run_dir)
     from .. import runs
 
-    for name, value in runs.evaluate(options.run_dir, options.reference, modules=options.module).items():
+    found = runs.evaluate(options.run_dir, options.reference, out=options.out, modules=options.module)
+    for name, value in found.items():
         print(f"{name.replace('_', ' ').replace('l2', 'L2'):<12} {value:.4e}")
     return 0
 

@@ -71,6 +71,7 @@ def parser_of(command: str) -> Parser:
         parser.add_argument("run_dir", metavar="RUN_DIR", help="the directory of the run")
     if command == "evaluate":
         parser.add_argument("--reference", required=True, metavar="FILE.npz", help=_REFERENCE)
+        parser.add_argument("--out", metavar="FILE.npz", help="write the arrays of the file and the prediction there")
     if command == "list":
         parser.add_argument("group", nargs="?", metavar="GROUP", help="show this group only")
     if command in ("run", "config", "sweep", "generate", "resume"):
@@ -102,7 +103,8 @@ def parser_of(command: str) -> Parser:
 _MODULE = "a Python module of your own, for _target_; name those of a run again to resume or evaluate it"
 _OUT = "pdebench: NAME.hdf5 or NAME.h5; well: a folder, or one file NAME.hdf5; it must not exist"
 _REFERENCE = (
-    "a grid (x or x, y, …; t; u as (t, x, …[, c])) or scattered points (x (n, d), t (n,), u (n, c)); "
+    "a grid (x or x, y, …; t; u as (t, x, …[, c])) or scattered points (x (n, d), t (n,), u (n, c)); of an operator "
+    "its inputs x (n, [c,] …) and outputs y (n, [c,] …), of any resolution; "
     "a bare name is also looked for in $LAGRANGIAN_ML_REFERENCE_DATA"
 )
 

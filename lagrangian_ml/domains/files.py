@@ -5,15 +5,18 @@ and `u` (n, c); steady problems have no `t`. Files are looked for where the path
 environment variable LAGRANGIAN_ML_REFERENCE_DATA names. Pickled objects are never loaded.
 """
 
+import io
 import math
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from ..core import Point, Problem, Samples
 
@@ -38,6 +41,14 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, ArrayLike]) -> None:
+    """An .npz file, whole or not at all."""
+    content = io.BytesIO()
+    named: Any = {name: np.asarray(array) for name, array in arrays.items()}  # numpy types the names as its options
+    np.savez_compressed(content, **named)
+    write_atomically(path, content.getvalue())
 
 
 def find_file(path: str | Path) -> Path:

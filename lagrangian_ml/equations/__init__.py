@@ -25,12 +25,14 @@ from .navier_stokes import DiagonalForce, Kolmogorov, NavierStokes, VelocityNavi
 from .nonlinear_schroedinger import BreathingSoliton, BrightSoliton, NonlinearSchroedinger
 from .passive_transport import Continuity, PassiveTransport
 from .poisson import Poisson
+from .reaction_diffusion import ReactionDiffusion
 from .shallow_water import DamBreak, LakeAtRest, ShallowWater
 from .swift_hohenberg import SwiftHohenberg
 from .velocity_fields import ABC, DoubleGyre, Rotation, Saddle, Shear, Swirl
 from .wave import StandingWave, TravellingWave, Wave
 
 __all__ = [
+    "ReactionDiffusion",
     "ABC",
     "AdvectedProfile",
     "Advection",

@@ -77,21 +77,28 @@ def fit_scales(operator: Any, train: Pairs, normalise: bool) -> Any:
 
 def regression_term(loss: Loss, outputs: Float[Array, "n k *r"]) -> Term:
     """The term for one sample of `Pairs`. ValueError for an unknown loss, and a relative one of zero outputs."""
-    kinds = {"relative_l2": "loss", "relative_square": "residual", "mean_square": "residual"}
-    if loss not in kinds:
-        raise ValueError(f"loss={loss!r} is unknown; choose one of {', '.join(kinds)}.")
+    kind = check_loss(loss)
     size = np.linalg.norm(np.asarray(outputs).reshape(len(outputs), -1), axis=1)
     if loss != "mean_square" and not size.all():
         raise ValueError(f"loss={loss}: output {int(np.argmin(size))} is zero everywhere; use loss=mean_square.")
+    return Term(lambda model, pair: misfit(loss, model(pair.inputs), pair.outputs), kind=kind)
 
-    def fn(model, pair):
-        error = (model(pair.inputs) - pair.outputs).reshape(-1)
-        if loss == "mean_square":
-            return error / np.sqrt(error.size)
-        error = error / jnp.linalg.norm(pair.outputs)
-        return error if loss == "relative_square" else jnp.sqrt(jnp.sum(error**2, keepdims=True))
 
-    return Term(fn, kind="loss" if kinds[loss] == "loss" else "residual")
+def check_loss(loss: Loss) -> Literal["loss", "residual"]:
+    """The kind of its term. ValueError for an unknown one."""
+    kinds: dict[str, Any] = {"relative_l2": "loss", "relative_square": "residual", "mean_square": "residual"}
+    if loss not in kinds:
+        raise ValueError(f"loss={loss!r} is unknown; choose one of {', '.join(kinds)}.")
+    return kinds[loss]
+
+
+def misfit(loss: Loss, prediction: Array, truth: Array, scale: Array | None = None) -> Float[Array, " k"]:
+    """What a term of this loss is for one sample; `scale` is the unit of "mean_square"."""
+    error = prediction - truth
+    if loss == "mean_square":
+        return (error if scale is None else error / scale).reshape(-1) / np.sqrt(error.size)
+    error = error.reshape(-1) / jnp.linalg.norm(truth.reshape(-1))
+    return error if loss == "relative_square" else jnp.sqrt(jnp.sum(error**2, keepdims=True))
 
 
 @eqx.filter_jit
@@ -149,7 +156,7 @@ def against_file(problem: OperatorProblem) -> Callable[[Any, Path], tuple[dict[s
     """Compares with the arrays x and y of a file, of any resolution that the operator takes."""
 
     def against(model, path):
-        pairs = pairs_from_file(path, like=problem.train.shapes)
+        pairs = pairs_from_file(path, problem.train.shapes)
         prediction = predict_like(model, pairs)
         arrays = {"x": pairs.inputs, "y": pairs.outputs, "prediction": prediction}
         return _measure(prediction, pairs.outputs), arrays

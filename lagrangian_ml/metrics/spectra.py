@@ -29,3 +29,19 @@ def energy_spectrum(
     density = 0.5 * jnp.sum(jnp.square(jnp.abs(coefficients)), axis=0)
     energy = jnp.zeros(shell.max() + 1, density.dtype).at[shell.ravel()].add(density.ravel())
     return jnp.arange(energy.size, dtype=energy.dtype) * (2 * np.pi / longest), energy
+
+
+def band_rmse(
+    prediction: Float[Array, "c *s"], truth: Float[Array, "c *s"], edges: tuple[int, ...] = (5, 13)
+) -> Float[Array, " b"]:
+    """The root mean square error of each band of wave numbers |κ|/κ₀: below edges[0], …, from edges[-1] on.
+
+    The squares add up to the mean square error (Parseval). The bands are those of PDEBench's fRMSE (arXiv 2210.07182):
+    0 … 4, 5 … 12, and above. ValueError for different shapes and edges that do not rise.
+    """
+    if prediction.shape != truth.shape or list(edges) != sorted(set(edges)) or min(edges, default=0) < 1:
+        raise ValueError(f"shapes {prediction.shape}, {truth.shape} must agree, and edges={edges} rise from 1.")
+    shells = 2 * energy_spectrum(prediction - truth)[1] / truth.shape[0]
+    parts = jnp.split(shells, [edge for edge in edges if edge < shells.size])
+    parts += [jnp.zeros(1, shells.dtype)] * (len(edges) + 1 - len(parts))
+    return jnp.sqrt(jnp.stack([jnp.sum(part) for part in parts]))

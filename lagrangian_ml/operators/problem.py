@@ -96,29 +96,23 @@ def _check(name, arrays):
             )
 
 
-def pairs_from_file(
-    path: str | Path, dim: int | None = None, like: tuple[tuple[int, ...], tuple[int, ...]] | None = None
-) -> Pairs:
+def pairs_from_file(path: str | Path, like: tuple[tuple[int, ...], tuple[int, ...]]) -> Pairs:
     """The arrays `x` (n, c, *s) and `y` (n, k, *r) of an .npz file; one component may go without its axis.
 
-    `dim` is the number of axes of space; or `like` tells shapes of one sample, of which the components must agree.
+    `like` has the shapes of one sample: the numbers of axes and of components must be these, 0 components are any.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is unreadable, an array is missing or not finite, or the shapes do not fit.
     """
     file = find_file(path)
-    arrays = read_arrays(file, ("x", "y"))
-    values = []
-    for position, name in enumerate(("x", "y")):
-        array = arrays[name]
-        axes = dim if like is None else len(like[position]) - 1
-        array = array[:, None] if array.ndim == 1 + axes else array
-        components = None if like is None else like[position][0]
-        if array.ndim != 2 + axes or components not in (None, array.shape[1]):
-            expected = ", ".join(["n", str(components or "c"), *("xyz"[:axes] if axes <= 3 else ["*s"])])
-            raise ValueError(f"{file}: {name} has the shape {arrays[name].shape}; expected ({expected}).")
-        values.append(jnp.asarray(array, jnp.result_type(float)))
+    arrays, values = read_arrays(file, ("x", "y")), []
+    for (name, array), (components, *shape) in zip(arrays.items(), like, strict=True):
+        full = array[:, None] if array.ndim == 1 + len(shape) else array
+        if full.ndim != 2 + len(shape) or components not in (0, full.shape[1]):
+            expected = ", ".join(["n", str(components or "c"), *"xyz"[: len(shape)]])
+            raise ValueError(f"{file}: {name} has the shape {array.shape}; expected ({expected}).")
+        values.append(jnp.asarray(full, jnp.result_type(float)))
     if len(values[0]) != len(values[1]):
         raise ValueError(f"{file}: x has {len(values[0])} samples and y {len(values[1])}.")
     return Pairs(*values)
@@ -135,14 +129,15 @@ def from_files(train: str, test: str | None = None, *, dim: int, num_validation:
     Raises:
         ValueError: as `pairs_from_file`, and for more validation samples than there are.
     """
-    pairs = pairs_from_file(train, dim)
+    any_of = (0,) * (1 + dim), (0,) * (1 + dim)
+    pairs = pairs_from_file(train, any_of)
     if not 0 <= num_validation < len(pairs):
         raise ValueError(f"num_validation={num_validation} must be less than the {len(pairs)} samples of {train}.")
     cut = len(pairs) - num_validation
     return OperatorProblem(
         pairs[:cut],
         pairs[cut:] if num_validation else None,
-        {} if test is None else {"test": pairs_from_file(test, dim)},
+        {} if test is None else {"test": pairs_from_file(test, any_of)},
     )
 
 
