@@ -21,6 +21,7 @@ from lagrangian_ml.operators import OperatorProblem, Pairs, TrajectoryProblem
 from . import manifest
 from .command import differences, spell
 from .read import Dataset
+from .stored import strided_grid
 from .target import read_recipe
 
 
@@ -76,7 +77,15 @@ def pairs(
     train = read(0, num_train, stride)
     validation = read(num_train, first_test, stride) if num_validation else None
     built = build_group(_config(recipe, settings or {}, seed, 1), "dataset")
-    return OperatorProblem(train, validation, tests, getattr(built, "equation", None), built.stored_grid)
+    times, evolves = built.times, data.variables[outputs].evolving and tuple(input_frames) == (0,)
+    return OperatorProblem(
+        train,
+        validation,
+        tests,
+        getattr(built, "equation", None),
+        strided_grid(built.stored_grid, stride),
+        tuple(float(times[frame]) for frame in output_frames) if evolves and times[0] == 0 else None,
+    )
 
 
 def trajectories(

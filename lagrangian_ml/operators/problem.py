@@ -42,6 +42,7 @@ class OperatorProblem:
 
     Attributes:
         equation, grid: what the outputs solve, and where, if it is known: for physics in the loss.
+        times: of the outputs, one after the other as components, where the input is the state at t = 0.
     """
 
     train: Pairs
@@ -49,6 +50,7 @@ class OperatorProblem:
     test: Mapping[str, Pairs] = field(default_factory=dict)
     equation: Equation | None = None
     grid: Grid | None = None
+    times: tuple[float, ...] | None = None
 
     def __post_init__(self):
         sets = {"train": self.train, "validation": self.validation, **self.test}
