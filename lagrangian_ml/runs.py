@@ -138,7 +138,7 @@ def evaluate(
         raise
     except MISTAKES as error:
         raise ConfigError(f"--reference: {error}") from error
-    content = {"reference": str(reference), "num_points": int(arrays["prediction"].shape[0]), "errors": found}
+    content = {"reference": str(reference), "num_points": len(next(iter(arrays.values()))), "errors": found}
     RunDirectory(run.path).write_json("evaluation.json", content)
     if out is not None:
         try:

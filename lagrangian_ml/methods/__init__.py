@@ -1,6 +1,8 @@
 """Methods: one paper, one file, where fields, jets, equations and sources meet."""
 
+from .autoregression import autoregression
 from .divergence_free import DivergenceFree, divergence_free
+from .ensemble import ensemble, members
 from .ftle import ftle
 from .lagrangian_pod import EulerianModel, LagrangianModel, ReducedStepper, pod, snapshots
 from .lflow import lflow
@@ -8,6 +10,8 @@ from .lpinn import LPINN, lpinn
 from .mpm_control import Goals, Launch, mpm_control
 from .mpm_identification import Elasticity, FloorFriction, mpm_identification
 from .mpm_simulation import Recording, mpm_simulation
+from .operator_regression import operator_regression
+from .physics_informed_operator import physics_informed_operator
 from .pinn import PINN, pinn, strong_form
 from .time_marching import time_marching
 
@@ -23,13 +27,18 @@ __all__ = [
     "PINN",
     "Recording",
     "ReducedStepper",
+    "autoregression",
     "divergence_free",
+    "ensemble",
     "ftle",
     "lflow",
     "lpinn",
+    "members",
     "mpm_control",
     "mpm_identification",
     "mpm_simulation",
+    "operator_regression",
+    "physics_informed_operator",
     "pinn",
     "pod",
     "snapshots",
