@@ -101,7 +101,8 @@ class LGM(eqx.Module):
         parts = {"activation": activation, "backend": backend}
         layer = lambda key: LGMLayer(width, modes_of_axes(modes, shape), shape, **parts, key=key)
         self.layers = tuple(layer(key) for key in keys[2:])
-        self.gate, self.sum = jnp.array(2.0), Affine(num_layers, 1, key=keys[1])
+        self.gate = 2 * jnp.ones(())  # a bare 2.0 would be weakly typed, and the first steps compiled twice
+        self.sum = Affine(num_layers, 1, key=keys[1])
 
     def __call__(self, v: Float[Array, "c *s"]) -> Float[Array, "k *s"]:
         """ValueError for another number of components or axes than it was made for, and a grid with too few modes."""

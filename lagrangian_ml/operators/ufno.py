@@ -24,8 +24,8 @@ from .unet import Coarse, check_halvings
 class UFNO(eqx.Module):
     """An `Operator` of values on grids whose points are divisible by 2^num_levels: (c_in, *s) ↦ (c_out, *s).
 
-    It serves other such grids, but the kernels of U are as wide in points, not in space. Without `positions` it commutes
-    with translations of a periodic grid by multiples of 2^num_levels points.
+    It serves other such grids, but the kernels of U are as wide in points, not in space. Without `positions` it
+    commutes with translations of a periodic grid by multiples of 2^num_levels points.
     """
 
     frame: Frame
@@ -72,10 +72,9 @@ class UFNO(eqx.Module):
 
         def layer(number, key, sigma):
             keys = jax.random.split(key, 3)
-            paths = [SpectralConvolution(width, width, modes, backend=backend, key=keys[0])]
-            if number >= num_layers:
-                paths.append(Coarse(width, len(modes), num_levels, **block, key=keys[1]))
-            return FourierLayer(width, *paths, activation=sigma, key=keys[2])
+            convolution = SpectralConvolution(width, width, modes, backend=backend, key=keys[0])
+            beside = [Coarse(width, len(modes), num_levels, **block, key=keys[1])] if number >= num_layers else []
+            return FourierLayer(width, convolution, *beside, activation=sigma, key=keys[2])
 
         sigmas = last_is_linear(activation, len(keys))
         self.layers = tuple(layer(*each) for each in zip(range(len(keys)), keys, sigmas, strict=True))
