@@ -47,3 +47,19 @@ class ChannelMLP(eqx.Module):
 
     def __call__(self, v: Float[Array, "*s c"]) -> Float[Array, "*s k"]:
         return self.second(activation_by_name(self.activation)(self.first(v)))
+
+
+class Norm(eqx.Module):
+    """Mean 0 and variance 1 over the channels of every point, then a scale and a shift of every channel."""
+
+    scale: Float[Array, " c"]
+    shift: Float[Array, " c"]
+
+    def __init__(self, width: int):
+        self.scale, self.shift = jnp.ones(width), jnp.zeros(width)
+
+    def __call__(self, v: Float[Array, "*s c"]) -> Float[Array, "*s c"]:
+        v = v - jnp.mean(v, -1, keepdims=True)
+        v = v * jax.lax.rsqrt(jnp.mean(v**2, -1, keepdims=True) + 1e-6)
+        wide = range(v.ndim - 1)
+        return v * jnp.expand_dims(self.scale, wide) + jnp.expand_dims(self.shift, wide)

@@ -5,12 +5,10 @@
 (its eqs. 2, 4 and 5): P, W and b are affine maps of the channels, Q one with a hidden layer; R_κ are complex matrices
 of channels for the kept modes, and zero beyond. There is no σ after the last layer.
 
-Differs from the paper: no batch normalisation, as in its later code; gelu by tanh;
-padding is a share of the domain, so that one network serves all resolutions.
+Differs from the paper: no batch normalisation, as in its later code; gelu by tanh; padding, see `operators.frame`.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
@@ -18,9 +16,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ..fields.mlp import Activation, activation_by_name, check_sizes
-from .channels import Affine, ChannelMLP
-from .layout import check_input, components_first, same_grid, space_first, with_positions
-from .spectral import Backend, check_modes, to_modes, to_values
+from .channels import Affine
+from .frame import Frame
+from .spectral import Backend, modes_of_axes, to_modes, to_values
 
 
 class SpectralConvolution(eqx.Module):
@@ -44,10 +42,32 @@ class SpectralConvolution(eqx.Module):
         self.weight = jax.random.uniform(key, shape) / (num_in * num_out)
 
     def __call__(self, v: Float[Array, "*s c"]) -> Float[Array, "*s k"]:
-        (re, im), (real, imaginary) = to_modes(v, self.modes, self.backend), self.weight
-        mix = lambda part, weight: jnp.einsum("...c,...ck->...k", part, weight)
-        mixed = mix(re, real) - mix(im, imaginary), mix(re, imaginary) + mix(im, real)
-        return to_values(mixed, v.shape[:-1], self.backend)
+        return convolve(v, self.weight, self.modes, self.backend)
+
+
+def convolve(
+    v: Float[Array, "*s c"], weight: Float[Array, "2 *k c k"], modes: Sequence[int], backend: Backend = "dft"
+) -> Float[Array, "*s k"]:
+    """The modes of v times a complex matrix each, back on the grid. ValueError where it has too few modes."""
+    (re, im), (real, imaginary) = to_modes(v, modes, backend), weight
+    mix = lambda part, matrix: jnp.einsum("...c,...ck->...k", part, matrix)
+    mixed = mix(re, real) - mix(im, imaginary), mix(re, imaginary) + mix(im, real)
+    return to_values(mixed, v.shape[:-1], backend)
+
+
+class FourierLayer(eqx.Module):
+    """σ(v W + b + Σ paths(v)): an affine map of the channels beside the convolution K, and what else is given."""
+
+    local: Affine
+    paths: tuple[Callable[[Array], Array], ...]
+    activation: str | Activation = eqx.field(static=True)
+
+    def __init__(self, width: int, *paths: Callable[[Array], Array], activation: str | Activation, key: Key[Array, ""]):
+        self.local, self.paths, self.activation = Affine(width, width, key=key), paths, activation
+
+    def __call__(self, v: Float[Array, "*s c"]) -> Float[Array, "*s c"]:
+        total = sum((path(v) for path in self.paths), self.local(v))
+        return activation_by_name(self.activation)(total)
 
 
 class FNO(eqx.Module):
@@ -56,13 +76,9 @@ class FNO(eqx.Module):
     Without `positions` it commutes with the translations of a periodic grid.
     """
 
-    lift: Affine
-    convolutions: tuple[SpectralConvolution, ...]
-    local: tuple[Affine, ...]
-    project: ChannelMLP
-    activation: str | Activation = eqx.field(static=True)
-    positions: bool = eqx.field(static=True)
-    padding: float = eqx.field(static=True)
+    frame: Frame
+    layers: tuple[FourierLayer, ...]
+    modes: tuple[int, ...] = eqx.field(static=True)
 
     def __init__(
         self,
@@ -91,40 +107,22 @@ class FNO(eqx.Module):
             ValueError: for numbers below 1, a grid with too few modes, a padding outside [0, 1], and an unknown
                 activation.
         """
-        check_sizes(width=width, num_layers=num_layers, num_hidden=num_hidden)
-        num_in, num_out, shape = same_grid(inputs, outputs)
-        modes = (modes,) * len(shape) if isinstance(modes, int) else tuple(modes)
-        if not 0 <= padding <= 1:
-            raise ValueError(f"padding={padding} is a share of the domain, in [0, 1].")
-        keys = iter(jax.random.split(key, 2 + 2 * num_layers))
-        self.lift = Affine(num_in + (len(modes) if positions else 0), width, key=next(keys))
-        self.project = ChannelMLP(width, num_hidden, num_out, activation=activation, key=next(keys))
-        convolution = lambda key: SpectralConvolution(width, width, modes, backend=backend, key=key)
-        self.convolutions = tuple(convolution(next(keys)) for _ in range(num_layers))
-        self.local = tuple(Affine(width, width, key=next(keys)) for _ in range(num_layers))
-        activation_by_name(activation)
-        self.activation, self.positions, self.padding = activation, positions, float(padding)
-        check_modes([n + self._margin(n) for n in shape], modes)
-
-    @property
-    def modes(self) -> tuple[int, ...]:
-        return self.convolutions[0].modes
+        check_sizes(num_layers=num_layers)
+        keys = iter(jax.random.split(key, 1 + 2 * num_layers))
+        settings = {"num_hidden": num_hidden, "positions": positions, "padding": padding, "activation": activation}
+        self.frame = Frame(inputs, outputs, width=width, **settings, key=next(keys))
+        self.modes = modes_of_axes(modes, self.frame.padded(inputs[1:]))
+        convolution = lambda key: SpectralConvolution(width, width, self.modes, backend=backend, key=key)
+        self.layers = tuple(
+            FourierLayer(width, convolution(next(keys)), activation=sigma, key=next(keys))
+            for sigma in last_is_linear(activation, num_layers)
+        )
 
     def __call__(self, v: Float[Array, "c *s"]) -> Float[Array, "k *s"]:
         """ValueError for another number of components or axes than it was made for, and a grid with too few modes."""
-        dim = len(self.modes)
-        check_input(v, self.lift.weight.shape[0] - dim * self.positions, dim)
-        check_modes([n + self._margin(n) for n in v.shape[1:]], self.modes)
-        return components_first(self._on_grid(space_first(v)))
+        return self.frame(v, self.layers)
 
-    def _on_grid(self, v):
-        activation, shape = activation_by_name(self.activation), v.shape[:-1]
-        v = with_positions(v) if self.positions else v
-        v = jnp.pad(self.lift(v), [*((0, self._margin(n)) for n in shape), (0, 0)])
-        for number, (convolution, local) in enumerate(zip(self.convolutions, self.local, strict=True), 1):
-            v = convolution(v) + local(v)
-            v = activation(v) if number < len(self.local) else v
-        return self.project(v[tuple(slice(n) for n in shape)])
 
-    def _margin(self, n):
-        return math.ceil(self.padding * n - 1e-9)
+def last_is_linear(activation: str | Activation, num_layers: int) -> list[str | Activation]:
+    """The activation of every layer: none after the last."""
+    return [activation] * (num_layers - 1) + ["identity"]

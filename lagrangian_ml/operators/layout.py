@@ -39,6 +39,37 @@ ad.deflinear2(batch_before_last, lambda cotangent, v: (batch_before_last.bind(co
 mlir.register_lowering(batch_before_last, lambda context, v: [v])
 
 
+def to_patches(v: Float[Array, "*s c"], stride: Sequence[int]) -> Float[Array, "*r p c"]:
+    """The boxes of ∏ stride neighbouring nodes: (*s, c) ↦ (*s/stride, ∏ stride, c). `from_patches` is its inverse.
+
+    Raises:
+        ValueError: unless the stride divides the grid.
+    """
+    check_stride(v.shape[:-1], stride)
+    dim = len(stride)
+    pairs = [k for n, p in zip(v.shape, stride) for k in (n // p, p)]
+    order = (*range(0, 2 * dim, 2), *range(1, 2 * dim, 2), 2 * dim)
+    boxes = v.reshape(*pairs, v.shape[-1]).transpose(order)
+    return boxes.reshape(*boxes.shape[:dim], -1, v.shape[-1])
+
+
+def from_patches(boxes: Float[Array, "*r p c"], stride: Sequence[int]) -> Float[Array, "*s c"]:
+    """(*r, ∏ stride, c) ↦ (*r · stride, c)."""
+    dim, shape = len(stride), boxes.shape[:-2]
+    v = boxes.reshape(*shape, *stride, boxes.shape[-1])
+    v = v.transpose(*(k for a in range(dim) for k in (a, dim + a)), 2 * dim)
+    return v.reshape(*(n * p for n, p in zip(shape, stride)), v.shape[-1])
+
+
+def check_stride(shape: Sequence[int], stride: Sequence[int]) -> None:
+    """ValueError unless the stride has one number for every axis of the grid and divides its points."""
+    if len(stride) != len(shape):
+        raise ValueError(f"stride={tuple(stride)} for a grid of {len(shape)} axes; give one number an axis.")
+    for axis, (n, p) in enumerate(zip(shape, stride)):
+        if p < 1 or n % p:
+            raise ValueError(f"{n} points on axis {axis} are not divisible by {p}; take a multiple of {p} points.")
+
+
 def with_positions(v: Float[Array, "*s c"]) -> Float[Array, "*s k"]:
     """The values and the place in the unit box of every node: j/n on every axis."""
     return jnp.concatenate([v, nodes(v.shape[:-1], v.dtype).reshape(*v.shape[:-1], -1)], -1)

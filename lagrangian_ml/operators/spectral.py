@@ -57,6 +57,13 @@ def check_modes(shape: Sequence[int], modes: Sequence[int]) -> None:
             raise ValueError(f"modes={tuple(modes)}: {n} points on axis {axis} have 1 to {most} modes; got {m}.")
 
 
+def modes_of_axes(modes: int | Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
+    """One number for every axis of the grid, from the same for all or as given; checked."""
+    modes = (modes,) * len(shape) if isinstance(modes, int) else tuple(modes)
+    check_modes(shape, modes)
+    return modes
+
+
 def _by_fft(u, modes):
     axes = tuple(range(len(modes)))
     found = jnp.fft.rfftn(u, axes=axes, norm="forward")[..., : modes[-1], :]
