@@ -2,6 +2,19 @@
 
 from .deeponet import DeepONet
 from .fno import FNO, SpectralConvolution
+from .multionet import MultiONet
+from .multitask import MultiTaskDeepONet
+from .pod import PODDeepONet, fitted
 from .spectral import to_modes, to_values
 
-__all__ = ["FNO", "DeepONet", "SpectralConvolution", "to_modes", "to_values"]
+__all__ = [
+    "FNO",
+    "DeepONet",
+    "MultiONet",
+    "MultiTaskDeepONet",
+    "PODDeepONet",
+    "SpectralConvolution",
+    "fitted",
+    "to_modes",
+    "to_values",
+]

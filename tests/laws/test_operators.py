@@ -1,12 +1,15 @@
 """Laws of neural operators, of every one that claims them, and of the transforms below them."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lagrangian_ml.operators import FNO, DeepONet, to_modes, to_values
+from lagrangian_ml.core import partition
+from lagrangian_ml.operators import FNO, DeepONet, MultiONet, MultiTaskDeepONet, PODDeepONet, to_modes, to_values
 
 KEY = jax.random.key(0)
 
@@ -23,7 +26,29 @@ def deeponet():
     return DeepONet((2, 24), (3, 24), num_basis=16, width=16, depth=2, key=KEY)
 
 
-OPERATORS = {"fno_1d": (fno_1d, (24,)), "fno_2d": (fno_2d, (9, 12)), "deeponet": (deeponet, (24,))}
+def multionet():
+    return MultiONet((2, 24), (3, 24), width=8, num_layers=2, key=KEY)
+
+
+def pod(**settings):
+    operator = PODDeepONet((2, 24), (3, 24), num_basis=5, width=8, depth=2, key=KEY, **settings)
+    return operator.fitted(draw(9, 2, 24), draw(9, 3, 24))
+
+
+def multitask(inputs=(2, 24), outputs=(3, 24), **settings):
+    small = partial(DeepONet, num_basis=8, width=8, depth=2)
+    return MultiTaskDeepONet(inputs, outputs, key=KEY, **{"num_codes": 1, "operator": small, **settings})
+
+
+OPERATORS = {
+    "fno_1d": (fno_1d, (24,)),
+    "fno_2d": (fno_2d, (9, 12)),
+    "deeponet": (deeponet, (24,)),
+    "multionet": (multionet, (24,)),
+    "pod": (pod, (24,)),
+    "multitask": (multitask, (24,)),
+}
+AT_POINTS = {"deeponet": deeponet, "multionet": multionet, "pod": pod, "multitask": multitask}
 EQUIVARIANT = {
     "fno_1d": (lambda: fno_1d(positions=False), (24,)),
     "fno_2d": (lambda: fno_2d(positions=False), (9, 12)),
@@ -88,9 +113,9 @@ def test_batches_are_samples_one_by_one(name):
         jax.tree.map(lambda a, b, k=k: np.testing.assert_allclose(a[k], b, rtol=1e-11, atol=1e-13), together, one(v))
 
 
-@pytest.mark.parametrize("make", [fno_1d, fno_2d])
-def test_many_networks_at_once_are_those_one_by_one(make):
-    shape = OPERATORS[make.__name__][1]
+@pytest.mark.parametrize("name", OPERATORS)
+def test_many_networks_at_once_are_those_one_by_one(name):
+    make, shape = OPERATORS[name]
     v = draw(4, 2, *shape)
 
     @eqx.filter_value_and_grad
@@ -106,6 +131,12 @@ def test_many_networks_at_once_are_those_one_by_one(make):
         alone = run(jax.tree.map(lambda a, k=k: a[k], arrays))
         for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
             np.testing.assert_allclose(a[k], b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", AT_POINTS)
+def test_points_on_the_nodes_are_the_grid(name):
+    operator, v, points = AT_POINTS[name](), draw(2, 24), jnp.arange(24.0)[:, None] / 24
+    np.testing.assert_allclose(operator(v, points).T, operator(v), atol=1e-13)
 
 
 @pytest.mark.parametrize("name", EQUIVARIANT)
@@ -127,9 +158,49 @@ def test_one_network_serves_all_resolutions(name):
     assert jnp.abs(here - there).max() < (5e-2 if "padded" in name else 1e-3) * jnp.abs(there).max()
 
 
+def test_pod_gives_back_what_its_modes_span():
+    """Coefficients of the training data on their own modes: mean 0, variance 1, and nothing left over."""
+    outputs = draw(9, 3, 24)
+    operator = PODDeepONet((2, 24), (3, 24), num_basis=8, key=KEY).fitted(draw(9, 2, 24), outputs)
+    mean, modes = operator.mean.value, operator.modes.value
+    for j in range(3):
+        rest = (outputs - mean[None])[:, j]
+        coefficients = jnp.linalg.lstsq(modes[j].T, rest.T)[0]
+        np.testing.assert_allclose(modes[j].T @ coefficients, rest.T, atol=1e-12)
+        np.testing.assert_allclose(jnp.mean(coefficients**2, 1), 1, atol=1e-10)
+
+
+def test_modes_of_pod_are_not_trained():
+    trained = jax.tree.leaves(partition(pod())[0])
+    assert sum(leaf.size for leaf in trained) == sum(leaf.size for leaf in jax.tree.leaves(pod().branch))
+
+
+def test_outside_of_the_mask_nothing_acts_and_nothing_is():
+    values, mask = draw(2, 9, 12), (draw(9, 12) > 0).astype(float)
+    operator = eqx.filter_jit(multitask((4, 9, 12), (3, 9, 12), mask=True))
+    sample = lambda outside: jnp.stack([*jnp.where(mask[None] > 0, values, outside), jnp.full((9, 12), 0.7), mask])
+    u, slopes = operator(sample(0.0)), jax.grad(lambda v: jnp.sum(operator(v) ** 2))(sample(jnp.nan))
+    np.testing.assert_array_equal(u, operator(sample(jnp.nan)))
+    assert jnp.all((u != 0) == (mask[None] > 0)) and jnp.all(slopes[:2] * (1 - mask[None]) == 0)
+    assert jnp.all((operator(sample(0.0), jnp.array([[5.3 / 9, 6.8 / 12]])) != 0) == (mask[5, 7] > 0))
+
+
+def test_parts_are_fitted_through_what_holds_them():
+    inputs, outputs = draw(9, 2, 24), draw(9, 3, 24)
+    operator = multitask(operator=partial(PODDeepONet, num_basis=5)).fitted(inputs, outputs)
+    np.testing.assert_array_equal(operator.operator.modes.value, pod().modes.value)
+    assert multitask().fitted(inputs, outputs).operator.branch.layers[0].weight.shape == (8, 25)
+
+
 @pytest.mark.parametrize(
     ("call", "culprit"),
     [
+        (lambda: MultiONet((2, 24), (3, 24), num_layers=0, key=KEY), "num_layers=0"),
+        (lambda: multionet()(draw(2, 24), draw(5, 2)), r"expected \(m, 1\)"),
+        (lambda: PODDeepONet((2, 24), (3, 4), num_basis=5, key=KEY), "num_basis=5: .* have 4 modes"),
+        (lambda: pod().fitted(draw(4, 2, 24), draw(4, 3, 24)), "for 5 modes: expected as many samples"),
+        (lambda: multitask(num_codes=2), "num_codes=2, mask=False: 2 components"),
+        (lambda: multitask(num_codes=0, mask=True, outputs=(1, 5, 5)), "the same axes"),
         (lambda: fno_1d()(draw(3, 24)), "expected 2 components on 1 axes"),
         (lambda: fno_1d()(draw(2, 24, 24)), "expected 2 components on 1 axes"),
         (lambda: fno_1d()(draw(2, 6)), "6 points on axis 0 have 1 to 4 modes; got 5"),
