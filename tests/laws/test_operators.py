@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 
 from lagrangian_ml.core import partition
-from lagrangian_ml.operators import FNO, DeepONet, MultiONet, MultiTaskDeepONet, PODDeepONet, to_modes, to_values
+from lagrangian_ml.operators import (
+    FNO,
+    Cloud,
+    DeepONet,
+    GraphOperator,
+    Mixture,
+    MultiONet,
+    MultiTaskDeepONet,
+    PODDeepONet,
+    Transolver,
+    to_modes,
+    to_values,
+)
 
 KEY = jax.random.key(0)
 
@@ -40,6 +52,29 @@ def multitask(inputs=(2, 24), outputs=(3, 24), **settings):
     return MultiTaskDeepONet(inputs, outputs, key=KEY, **{"num_codes": 1, "operator": small, **settings})
 
 
+ON_GRID, ON_CLOUD = ((2, 12), (3, 12)), (Cloud((12, 2), (12, 2), (12,)), (12, 3))
+
+
+def transolver(shapes=ON_GRID, **settings):
+    sizes = {"width": 8, "num_layers": 1, "num_heads": 2, "num_slices": 3, "num_hidden": 8}
+    return Transolver(*shapes, key=KEY, **{**sizes, **settings})
+
+
+def graph(shapes=ON_GRID, **settings):
+    small = partial(FNO, modes=3, width=6, num_layers=1, num_hidden=8)
+    sizes = {"grid": 6, "num_neighbours": 3, "width": 6, "num_hidden": 8, "operator": small}
+    return GraphOperator(*shapes, key=KEY, **{**sizes, **settings})
+
+
+def mixture(shapes=((2, 24), (3, 24)), **settings):
+    small = partial(DeepONet, num_basis=5, width=8, depth=1)
+    return Mixture(*shapes, key=KEY, **{"operator": small, "num_experts": 2, "num_features": 4, **settings})
+
+
+def mixture_of_clouds(shapes):
+    return mixture(shapes, operator=lambda *shapes, key: transolver(shapes))
+
+
 OPERATORS = {
     "fno_1d": (fno_1d, (24,)),
     "fno_2d": (fno_2d, (9, 12)),
@@ -47,8 +82,12 @@ OPERATORS = {
     "multionet": (multionet, (24,)),
     "pod": (pod, (24,)),
     "multitask": (multitask, (24,)),
+    "transolver": (transolver, (12,)),
+    "graph": (graph, (12,)),
+    "mixture": (mixture, (24,)),
 }
-AT_POINTS = {"deeponet": deeponet, "multionet": multionet, "pod": pod, "multitask": multitask}
+AT_POINTS = ("deeponet", "multionet", "pod", "multitask", "graph", "mixture")
+OF_CLOUDS = {"transolver": transolver, "graph": graph, "mixture": mixture_of_clouds}
 EQUIVARIANT = {
     "fno_1d": (lambda: fno_1d(positions=False), (24,)),
     "fno_2d": (lambda: fno_2d(positions=False), (9, 12)),
@@ -59,6 +98,11 @@ GRIDS = [((17,), (5,)), ((17,), (9,)), ((16,), (9,)), ((16, 12), (4, 7)), ((9, 1
 
 def draw(*shape, dtype=jnp.float64):
     return jax.random.normal(jax.random.key(1), shape, dtype)
+
+
+def cloud(n=12, masked=4):
+    points = jax.random.uniform(jax.random.key(2), (n, 2))
+    return Cloud(draw(n, 2), points, jnp.arange(n) < n - masked)
 
 
 def smooth(*shape):
@@ -133,9 +177,56 @@ def test_many_networks_at_once_are_those_one_by_one(name):
             np.testing.assert_allclose(a[k], b, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", OF_CLOUDS)
+def test_clouds_have_no_order_and_nothing_acts_outside_of_the_mask(name):
+    operator, full = eqx.filter_jit(OF_CLOUDS[name](ON_CLOUD)), cloud()
+    nothing = lambda part: part.at[8:].set(jnp.nan)
+    broken = Cloud(nothing(full.values), nothing(full.points), full.mask.astype(float))
+    order = jax.random.permutation(jax.random.key(3), 12)
+    u, slopes = operator(full), jax.grad(lambda c: jnp.sum(operator(c) ** 2), allow_int=True)(broken)
+    np.testing.assert_array_equal(u, operator(broken))
+    np.testing.assert_allclose(u[order], operator(jax.tree.map(lambda a: a[order], full)), atol=1e-13)
+    assert jnp.all(u[8:] == 0) and jnp.all(slopes.values[8:] == 0) and jnp.all(slopes.points[8:] == 0)
+    assert jnp.all(jnp.abs(slopes.values[:8]).sum(0) > 1e-12) and jnp.all(jnp.isfinite(slopes.points))
+
+
+@pytest.mark.parametrize("name", OF_CLOUDS)
+def test_batches_of_clouds_are_clouds_one_by_one(name):
+    operator, clouds = eqx.filter_jit(OF_CLOUDS[name](ON_CLOUD)), [cloud(masked=masked) for masked in (4, 0, 12)]
+    together = jax.vmap(operator)(jax.tree.map(lambda *parts: jnp.stack(parts), *clouds))
+    for u, one in zip(together, clouds, strict=True):
+        np.testing.assert_allclose(u, operator(one), atol=1e-12)
+
+
+def test_a_grid_is_the_cloud_of_its_nodes():
+    v, x = draw(2, 3, 4), jnp.stack(jnp.meshgrid(jnp.arange(3.0) / 3, jnp.arange(4.0) / 4, indexing="ij"), -1)
+    nodes = Cloud(v.reshape(2, -1).T, x.reshape(-1, 2), jnp.ones(12))
+    for make in (transolver, graph):
+        of_grids, of_clouds = make(((2, 3, 4), (3, 3, 4))), make(ON_CLOUD)
+        np.testing.assert_allclose(of_grids(v).reshape(3, -1).T, of_clouds(nodes), atol=1e-13)
+
+
+def test_graph_is_continuous_where_neighbours_change():
+    """One point passes another; the nearest `num_neighbours` of the latent nodes change, and nothing jumps."""
+    operator, full = eqx.filter_jit(graph(ON_CLOUD, radius=0.7)), cloud()
+    moved = lambda s: operator(full._replace(points=full.points.at[0].set(jnp.stack([s, 0.4]))), jnp.full((1, 2), 0.5))
+    places = jnp.linspace(0.1, 0.9, 81)
+    coarse, fine = (jnp.abs(jnp.diff(jax.vmap(moved)(s)[:, 0, 0])).max() for s in (places[::8], places))
+    assert 0 < fine < 0.35 * coarse
+
+
+def test_shares_of_experts_are_a_mean():
+    operator, v = mixture(num_experts=3), draw(2, 24)
+    shares = operator.shares(v)
+    each = [jax.tree.map(lambda a, k=k: a[k] if eqx.is_array(a) else a, operator.experts)(v) for k in range(3)]
+    assert jnp.all(shares > 0) and abs(jnp.sum(shares) - 1) < 1e-14
+    np.testing.assert_allclose(operator(v), sum(g * u for g, u in zip(shares, each, strict=True)), atol=1e-13)
+
+
 @pytest.mark.parametrize("name", AT_POINTS)
 def test_points_on_the_nodes_are_the_grid(name):
-    operator, v, points = AT_POINTS[name](), draw(2, 24), jnp.arange(24.0)[:, None] / 24
+    make, (n,) = OPERATORS[name]
+    operator, v, points = make(), draw(2, n), jnp.arange(float(n))[:, None] / n
     np.testing.assert_allclose(operator(v, points).T, operator(v), atol=1e-13)
 
 
@@ -189,6 +280,8 @@ def test_parts_are_fitted_through_what_holds_them():
     inputs, outputs = draw(9, 2, 24), draw(9, 3, 24)
     operator = multitask(operator=partial(PODDeepONet, num_basis=5)).fitted(inputs, outputs)
     np.testing.assert_array_equal(operator.operator.modes.value, pod().modes.value)
+    operator = mixture(operator=partial(PODDeepONet, num_basis=5)).fitted(inputs, outputs)
+    np.testing.assert_allclose(operator.experts.modes.value[1], pod().modes.value, atol=1e-12)
     assert multitask().fitted(inputs, outputs).operator.branch.layers[0].weight.shape == (8, 25)
 
 
@@ -201,6 +294,14 @@ def test_parts_are_fitted_through_what_holds_them():
         (lambda: pod().fitted(draw(4, 2, 24), draw(4, 3, 24)), "for 5 modes: expected as many samples"),
         (lambda: multitask(num_codes=2), "num_codes=2, mask=False: 2 components"),
         (lambda: multitask(num_codes=0, mask=True, outputs=(1, 5, 5)), "the same axes"),
+        (lambda: transolver(num_heads=3), "width=8 is not a multiple of num_heads=3"),
+        (lambda: transolver((ON_CLOUD[0], (11, 3))), "a cloud has values"),
+        (lambda: transolver(ON_CLOUD)(draw(2, 12)), "expected 2 components on 2 axes"),
+        (lambda: transolver(ON_CLOUD)(cloud()._replace(values=draw(12, 3))), r"expected \(\(12, 2\), \(12, 2\)"),
+        (lambda: graph(grid=(6, 6)), r"grid=\(6, 6\) for points of 1 dimensions"),
+        (lambda: graph(radius=0.0), "radius=0.0 is not allowed"),
+        (lambda: graph()(draw(2, 12), draw(3, 2)), r"expected \(m, 1\)"),
+        (lambda: mixture(num_experts=0), "num_experts=0"),
         (lambda: fno_1d()(draw(3, 24)), "expected 2 components on 1 axes"),
         (lambda: fno_1d()(draw(2, 24, 24)), "expected 2 components on 1 axes"),
         (lambda: fno_1d()(draw(2, 6)), "6 points on axis 0 have 1 to 4 modes; got 5"),
