@@ -39,6 +39,13 @@ def same_points(inputs: Cloud | Sequence[int], outputs: Sequence[int]) -> tuple[
     return shapes[0][1], shapes[3][1], shapes[1][1]
 
 
+def components(inputs: Cloud | Sequence[int]) -> tuple[int, int]:
+    """(c, d) of the shapes of a cloud, or of (c, *s)."""
+    if isinstance(inputs, Cloud):
+        return int(inputs.values[-1]), int(inputs.points[-1])
+    return inputs[0], len(inputs) - 1
+
+
 def as_cloud(v: Cloud | Float[Array, "c *s"], num_in: int, dim: int) -> Cloud:
     """The cloud with zeros where nothing is, or that of the nodes of a grid; its mask holds truth values.
 

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Key
 
 from ..fields.mlp import activation_by_name, check_sizes
 from .channels import Affine
-from .cloud import Cloud, as_cloud
+from .cloud import Cloud, as_cloud, components
 from .pod import fitted
 
 
@@ -55,8 +55,7 @@ class Mixture(eqx.Module):
         self.experts = eqx.filter_vmap(lambda key: operator(inputs, outputs, key=key))(
             jax.random.split(keys[0], num_experts)
         )
-        grid = not isinstance(inputs, Cloud)
-        num_in, self.dim = (inputs[0], len(inputs) - 1) if grid else (inputs.values[-1], inputs.points[-1])
+        num_in, self.dim = components(inputs)
         self.features = Affine(num_in + self.dim, num_features, key=keys[1])
         self.gate = Affine(num_features, num_experts, key=keys[2])
 

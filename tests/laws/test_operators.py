@@ -102,7 +102,7 @@ def draw(*shape, dtype=jnp.float64):
 
 def cloud(n=12, masked=4):
     points = jax.random.uniform(jax.random.key(2), (n, 2))
-    return Cloud(draw(n, 2), points, jnp.arange(n) < n - masked)
+    return Cloud(draw(n, 2), points, (jnp.arange(n) < n - masked).astype(float))
 
 
 def smooth(*shape):
@@ -179,13 +179,13 @@ def test_many_networks_at_once_are_those_one_by_one(name):
 
 @pytest.mark.parametrize("name", OF_CLOUDS)
 def test_clouds_have_no_order_and_nothing_acts_outside_of_the_mask(name):
-    operator, full = eqx.filter_jit(OF_CLOUDS[name](ON_CLOUD)), cloud()
-    nothing = lambda part: part.at[8:].set(jnp.nan)
-    broken = Cloud(nothing(full.values), nothing(full.points), full.mask.astype(float))
-    order = jax.random.permutation(jax.random.key(3), 12)
-    u, slopes = operator(full), jax.grad(lambda c: jnp.sum(operator(c) ** 2), allow_int=True)(broken)
-    np.testing.assert_array_equal(u, operator(broken))
-    np.testing.assert_allclose(u[order], operator(jax.tree.map(lambda a: a[order], full)), atol=1e-13)
+    operator, full = OF_CLOUDS[name](ON_CLOUD), cloud()
+    nothing, order = lambda part: part.at[8:].set(jnp.nan), jax.random.permutation(jax.random.key(3), 12)
+    broken = full._replace(values=nothing(full.values), points=nothing(full.points))
+    run = jax.jit(jax.value_and_grad(lambda c: (jnp.sum((u := operator(c)) ** 2), u), has_aux=True))
+    ((_, u), _), ((_, same), slopes) = run(full), run(broken)
+    np.testing.assert_array_equal(u, same)
+    np.testing.assert_allclose(u[order], run(jax.tree.map(lambda a: a[order], full))[0][1], atol=1e-13)
     assert jnp.all(u[8:] == 0) and jnp.all(slopes.values[8:] == 0) and jnp.all(slopes.points[8:] == 0)
     assert jnp.all(jnp.abs(slopes.values[:8]).sum(0) > 1e-12) and jnp.all(jnp.isfinite(slopes.points))
 
@@ -198,12 +198,13 @@ def test_batches_of_clouds_are_clouds_one_by_one(name):
         np.testing.assert_allclose(u, operator(one), atol=1e-12)
 
 
-def test_a_grid_is_the_cloud_of_its_nodes():
+@pytest.mark.parametrize("make", [transolver, graph])
+def test_a_grid_is_the_cloud_of_its_nodes(make):
     v, x = draw(2, 3, 4), jnp.stack(jnp.meshgrid(jnp.arange(3.0) / 3, jnp.arange(4.0) / 4, indexing="ij"), -1)
-    nodes = Cloud(v.reshape(2, -1).T, x.reshape(-1, 2), jnp.ones(12))
-    for make in (transolver, graph):
-        of_grids, of_clouds = make(((2, 3, 4), (3, 3, 4))), make(ON_CLOUD)
-        np.testing.assert_allclose(of_grids(v).reshape(3, -1).T, of_clouds(nodes), atol=1e-13)
+    nodes = Cloud(v.reshape(2, -1).T, x.reshape(-1, 2), jnp.ones(12, bool))
+    of_grids, of_clouds = make(((2, 3, 4), (3, 3, 4))), make(ON_CLOUD)
+    on_grid, at_points = jax.jit(lambda: (of_grids(v), of_clouds(nodes)))()
+    np.testing.assert_allclose(on_grid.reshape(3, -1).T, at_points, atol=1e-13)
 
 
 def test_graph_is_continuous_where_neighbours_change():
@@ -217,17 +218,18 @@ def test_graph_is_continuous_where_neighbours_change():
 
 def test_shares_of_experts_are_a_mean():
     operator, v = mixture(num_experts=3), draw(2, 24)
-    shares = operator.shares(v)
-    each = [jax.tree.map(lambda a, k=k: a[k] if eqx.is_array(a) else a, operator.experts)(v) for k in range(3)]
+    experts = [jax.tree.map(lambda a, k=k: a[k] if eqx.is_array(a) else a, operator.experts) for k in range(3)]
+    u, shares, *each = jax.jit(lambda: (operator(v), operator.shares(v), *(expert(v) for expert in experts)))()
     assert jnp.all(shares > 0) and abs(jnp.sum(shares) - 1) < 1e-14
-    np.testing.assert_allclose(operator(v), sum(g * u for g, u in zip(shares, each, strict=True)), atol=1e-13)
+    np.testing.assert_allclose(u, sum(g * u for g, u in zip(shares, each, strict=True)), atol=1e-13)
 
 
 @pytest.mark.parametrize("name", AT_POINTS)
 def test_points_on_the_nodes_are_the_grid(name):
     make, (n,) = OPERATORS[name]
     operator, v, points = make(), draw(2, n), jnp.arange(float(n))[:, None] / n
-    np.testing.assert_allclose(operator(v, points).T, operator(v), atol=1e-13)
+    on_grid, at_points = jax.jit(lambda: (operator(v), operator(v, points)))()
+    np.testing.assert_allclose(at_points.T, on_grid, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", EQUIVARIANT)
@@ -268,10 +270,11 @@ def test_modes_of_pod_are_not_trained():
 
 def test_outside_of_the_mask_nothing_acts_and_nothing_is():
     values, mask = draw(2, 9, 12), (draw(9, 12) > 0).astype(float)
-    operator = eqx.filter_jit(multitask((4, 9, 12), (3, 9, 12), mask=True))
+    operator = multitask((4, 9, 12), (3, 9, 12), mask=True)
     sample = lambda outside: jnp.stack([*jnp.where(mask[None] > 0, values, outside), jnp.full((9, 12), 0.7), mask])
-    u, slopes = operator(sample(0.0)), jax.grad(lambda v: jnp.sum(operator(v) ** 2))(sample(jnp.nan))
-    np.testing.assert_array_equal(u, operator(sample(jnp.nan)))
+    run = jax.jit(jax.value_and_grad(lambda v: (jnp.sum((u := operator(v)) ** 2), u), has_aux=True))
+    ((_, u), _), ((_, same), slopes) = run(sample(0.0)), run(sample(jnp.nan))
+    np.testing.assert_array_equal(u, same)
     assert jnp.all((u != 0) == (mask[None] > 0)) and jnp.all(slopes[:2] * (1 - mask[None]) == 0)
     assert jnp.all((operator(sample(0.0), jnp.array([[5.3 / 9, 6.8 / 12]])) != 0) == (mask[5, 7] > 0))
 
