@@ -1,13 +1,15 @@
 """Graph and Fourier: GINO (Li, Kovachki, Choy et al. 2023, arXiv 2309.00583), from clouds to clouds by way of a grid.
 
-    h(x) = Σ_y w(x, y) κ(x, y, v(y)) / (ε + Σ_y w(x, y)),   w(x, y) = max(1 − |x − y|²/r², 0)²
+    h(x) = B Σ_y w(x, y) κ(x, y, v(y)) / (ε + Σ_y w(x, y)) + b,   w(x, y) = max(1 − |x − y|²/r², 0)²,
+    κ(x, y, v) = σ(A (x, (y − x)/r, v) + a)
 
-An average of a kernel κ, a network, over the neighbours y takes the values v of the cloud to a regular grid of the unit
-box, an operator of grids (an FNO in the paper) acts there, and another such average takes it to the places asked for.
+An average of a kernel over the neighbours y takes the values v of the cloud to a regular grid of the unit box, an
+operator of grids (an FNO in the paper) acts there, and another such average takes it to the places asked for.
 
-Differs from the paper: neighbours lose weight smoothly up to the radius r, there all have the same; h fades to 0 where
-no neighbour is. To keep shapes fixed, the nearest `num_neighbours` are seen, and where more lie within r, it shrinks to
-the first one left out, so that h stays continuous. A signed distance is no input unless it is among the values.
+Differs from the paper: neighbours lose weight smoothly up to the radius r, there all have the same; the sum fades to 0
+where no neighbour is; the network B κ + b has one hidden layer. To keep shapes fixed, the nearest `num_neighbours` are
+seen, and where more lie within r, it shrinks to the first one left out, so that h stays continuous. A signed distance
+is no input unless it is among the values.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,8 +21,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from ..fields.mlp import check_sizes
-from .channels import Affine, ChannelMLP
+from ..fields.mlp import activation_by_name, check_sizes
+from .channels import Affine
 from .cloud import Cloud, as_cloud, at_its_points, same_points
 from .fno import FNO
 from .layout import components_first, nodes, space_first
@@ -29,25 +31,34 @@ small_fno = partial(FNO, modes=8, width=32, num_hidden=64)
 
 
 class KernelAverage(eqx.Module):
-    """h above: values (n, c) at y (n, d) ↦ (m, k) at x (m, d); all distances are computed, κ only for neighbours."""
+    """h above: values (n, c) at y (n, d) ↦ (m, k) at x (m, d).
 
-    kernel: ChannelMLP
+    What is linear in κ is done once a point, not once a pair; distances are computed of all pairs.
+    """
+
+    first: Affine
+    second: Affine
     radius: float = eqx.field(static=True)
     num_neighbours: int = eqx.field(static=True)
 
     def __call__(
         self, v: Float[Array, "n c"], y: Float[Array, "n d"], mask: Bool[Array, " n"], x: Float[Array, "m d"]
     ) -> Float[Array, "m k"]:
+        weight, index = self._neighbours(y, mask, x)
+        of_place, of_offset, of_value = jnp.split(self.first.weight, (x.shape[1], 2 * x.shape[1]))
+        of_offset = of_offset / self.radius
+        here, there = x @ (of_place - of_offset) + self.first.bias[None], y @ of_offset + v @ of_value
+        seen = activation_by_name("gelu")(here[:, None] + there[index])
+        return self.second(jnp.einsum("mk,mkh->mh", weight, seen) / (jnp.sum(weight, 1, keepdims=True) + 1e-2))
+
+    def _neighbours(self, y, mask, x):
+        """Weights w and rows of y, (m, k)."""
         reach = self.radius**2
         squares = jnp.sum((x[:, None] - y[None]) ** 2, -1)
         squares, index = jax.lax.top_k(-jnp.where(mask[None], squares, 2 * reach), min(len(y), self.num_neighbours + 1))
-        squares = -squares
         if len(y) > self.num_neighbours:
-            reach = jnp.clip(squares[:, -1:], 1e-12 * reach, reach)
-        weight = jnp.maximum(1 - squares / reach, 0)[..., None] ** 2
-        here = jnp.broadcast_to(x[:, None], (*index.shape, x.shape[1]))
-        seen = self.kernel(jnp.concatenate([here, (y[index] - here) / self.radius, v[index]], -1))
-        return jnp.sum(weight * seen, 1) / (jnp.sum(weight, 1) + 1e-2)
+            reach = jnp.clip(-squares[:, -1:], 1e-12 * reach, reach)
+        return jnp.maximum(1 + squares / reach, 0) ** 2, index
 
 
 class GraphOperator(eqx.Module):
@@ -82,7 +93,7 @@ class GraphOperator(eqx.Module):
             radius: r of both averages; twice the widest spacing of the grid if None.
             num_neighbours: that are seen from every node and every place asked for.
             width: channels on the grid.
-            num_hidden: in the hidden layers of the kernels.
+            num_hidden: size of κ.
             operator: makes the operator on the grid, `operator((width, *grid), (width, *grid), key=key)`.
 
         Raises:
@@ -97,20 +108,21 @@ class GraphOperator(eqx.Module):
         radius = 2 / min(self.grid) if radius is None else radius
         if not radius > 0:
             raise ValueError(f"radius={radius} is not allowed: it is a length in the unit box, above 0.")
-        keys = jax.random.split(key, 4)
-        average = lambda num_in, key: KernelAverage(
-            ChannelMLP(2 * dim + num_in, num_hidden, width, key=key), float(radius), num_neighbours
+        keys = iter(jax.random.split(key, 6))
+        affine = lambda *sizes: Affine(*sizes, key=next(keys))
+        average = lambda num_in: KernelAverage(
+            affine(2 * dim + num_in, num_hidden), affine(num_hidden, width), float(radius), num_neighbours
         )
-        self.encode, self.decode = average(num_in, keys[0]), average(width, keys[1])
-        self.operator = operator((width, *self.grid), (width, *self.grid), key=keys[2])
-        self.project = Affine(width, num_out, key=keys[3])
+        self.encode, self.decode = average(num_in), average(width)
+        self.operator = operator((width, *self.grid), (width, *self.grid), key=next(keys))
+        self.project = affine(width, num_out)
 
     def __call__(
         self, v: Cloud | Float[Array, "c *s"], points: Float[Array, "m d"] | None = None
     ) -> Float[Array, "..."]:
         """ValueError for other numbers of components or dimensions than it was made for."""
         dim = len(self.grid)
-        values, places, mask = as_cloud(v, self.encode.kernel.first.weight.shape[0] - 2 * dim, dim)
+        values, places, mask = as_cloud(v, self.encode.first.weight.shape[0] - 2 * dim, dim)
         if points is not None and points.shape[1] != dim:
             raise ValueError(f"the points have the shape {points.shape}; expected (m, {dim}).")
         x = nodes(self.grid, places.dtype)
