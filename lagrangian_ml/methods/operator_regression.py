@@ -20,7 +20,7 @@ from ..core import Source, Term
 from ..domains import ArraySource
 from ..metrics import relative_l2, vrmse
 from ..metrics.norms import max_error, nrmse
-from ..operators import Normalised, OperatorProblem, Pairs, nodes, pairs_from_file, shapes_of
+from ..operators import Normalised, OperatorProblem, Pairs, fitted, nodes, pairs_from_file, shapes_of
 from ..training import Task
 
 Loss = Literal["relative_l2", "relative_square", "mean_square"]
@@ -66,13 +66,11 @@ def operator_regression(
 def fit_scales(operator: Any, train: Pairs, normalise: bool) -> Any:
     """The operator with what it takes from the training samples before any step: its scales, and its own bases."""
     if not normalise:
-        return operator.fitted(train.inputs, train.outputs) if hasattr(operator, "fitted") else operator
+        return fitted(operator, train.inputs, train.outputs)
     scaled = Normalised(operator, train.inputs, train.outputs)
-    if hasattr(operator, "fitted"):
-        scale_in, scale_out = scaled.scales.value
-        shown = jax.vmap(scale_in.normalise)(train.inputs), jax.vmap(scale_out.normalise)(train.outputs)
-        scaled = eqx.tree_at(lambda model: model.operator, scaled, operator.fitted(*shown))
-    return scaled
+    scale_in, scale_out = scaled.scales.value
+    shown = jax.vmap(scale_in.normalise)(train.inputs), jax.vmap(scale_out.normalise)(train.outputs)
+    return eqx.tree_at(lambda model: model.operator, scaled, fitted(operator, *shown))
 
 
 def regression_term(loss: Loss, outputs: Float[Array, "n k *r"]) -> Term:

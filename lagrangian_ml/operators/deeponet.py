@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Key
 
 from ..fields import MLP
 from ..fields.mlp import Activation, activation_by_name, check_sizes
-from .layout import check_sensors, nodes
+from .layout import check_sensors, evaluate
 
 
 class DeepONet(eqx.Module):
@@ -63,7 +63,5 @@ class DeepONet(eqx.Module):
         """ValueError for an input at other sensors, and points of another dimension, than it was made for."""
         check_sensors(v, points, self.inputs, len(self.outputs) - 1)
         coefficients = self.branch(v.reshape(-1)).reshape(self.bias.shape[0], -1)
-        x = nodes(self.outputs[1:], v.dtype) if points is None else points
-        basis = activation_by_name(self.trunk.activation)(jax.vmap(self.trunk)(x))
-        values = basis @ coefficients.T + self.bias[None]
-        return values.T.reshape(self.outputs) if points is None else values
+        basis = lambda x: activation_by_name(self.trunk.activation)(jax.vmap(self.trunk)(x))
+        return evaluate(lambda x: basis(x) @ coefficients.T + self.bias[None], points, self.outputs, v.dtype)

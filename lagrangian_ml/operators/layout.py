@@ -4,7 +4,7 @@ A batch by `vmap` then lies between space and components, (*s, n, c): transforms
 are each one product of matrices over the whole batch, with nothing to be rearranged between them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -79,6 +79,13 @@ def nodes(shape: Sequence[int], dtype: Any = None) -> Float[Array, "n d"]:
     """The nodes j/n of a grid of the unit box, one after the other in C order."""
     axes = jnp.meshgrid(*(jnp.arange(n, dtype=dtype or float) / n for n in shape), indexing="ij")
     return jnp.stack(axes, -1).reshape(-1, len(shape))
+
+
+def evaluate(
+    u: Callable[[Float[Array, "m d"]], Array], points: Float[Array, "m d"] | None, outputs: Sequence[int], dtype: Any
+) -> Array:
+    """A function of places, (m, d) ↦ (m, c), at the points; without points on the nodes of a grid, (c, *r)."""
+    return u(nodes(outputs[1:], dtype)).T.reshape(tuple(outputs)) if points is None else u(points)
 
 
 def same_grid(inputs: Sequence[int], outputs: Sequence[int]) -> tuple[int, int, tuple[int, ...]]:

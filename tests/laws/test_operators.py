@@ -1,18 +1,28 @@
 """Laws of neural operators, of every one that claims them, and of the transforms below them."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lagrangian_ml.core import partition
 from lagrangian_ml.operators import (
     FNO,
     LGM,
     UFNO,
+    Cloud,
     DeepONet,
     FactorisedFNO,
+    GraphOperator,
+    Mixture,
+    MultiONet,
+    MultiTaskDeepONet,
+    PODDeepONet,
     Staggered,
+    Transolver,
     TuckerFNO,
     UNet,
     interleave,
@@ -92,6 +102,43 @@ def deeponet():
     return DeepONet((2, 24), (3, 24), num_basis=16, width=16, depth=2, key=KEY)
 
 
+def multionet():
+    return MultiONet((2, 24), (3, 24), width=8, num_layers=2, key=KEY)
+
+
+def pod(**settings):
+    operator = PODDeepONet((2, 24), (3, 24), num_basis=5, width=8, depth=2, key=KEY, **settings)
+    return operator.fitted(draw(9, 2, 24), draw(9, 3, 24))
+
+
+def multitask(inputs=(2, 24), outputs=(3, 24), **settings):
+    small = partial(DeepONet, num_basis=8, width=8, depth=2)
+    return MultiTaskDeepONet(inputs, outputs, key=KEY, **{"num_codes": 1, "operator": small, **settings})
+
+
+ON_GRID, ON_CLOUD = ((2, 12), (3, 12)), (Cloud((12, 2), (12, 2), (12,)), (12, 3))
+
+
+def transolver(shapes=ON_GRID, **settings):
+    sizes = {"width": 8, "num_layers": 1, "num_heads": 2, "num_slices": 3, "num_hidden": 8}
+    return Transolver(*shapes, key=KEY, **{**sizes, **settings})
+
+
+def graph(shapes=ON_GRID, **settings):
+    small = partial(FNO, modes=3, width=6, num_layers=1, num_hidden=8)
+    sizes = {"grid": 6, "num_neighbours": 3, "width": 6, "num_hidden": 8, "operator": small}
+    return GraphOperator(*shapes, key=KEY, **{**sizes, **settings})
+
+
+def mixture(shapes=((2, 24), (3, 24)), **settings):
+    small = partial(DeepONet, num_basis=5, width=8, depth=1)
+    return Mixture(*shapes, key=KEY, **{"operator": small, "num_experts": 2, "num_features": 4, **settings})
+
+
+def mixture_of_clouds(shapes):
+    return mixture(shapes, operator=lambda *shapes, key: transolver(shapes))
+
+
 OPERATORS = {
     "fno_1d": (fno_1d, (24,)),
     "fno_2d": (fno_2d, (9, 12)),
@@ -109,7 +156,15 @@ OPERATORS = {
     "staggered_2d": (staggered_2d, (8, 9)),
     "staggered_1d, independent": (lambda: staggered_1d(independent=True), (24,)),
     "deeponet": (deeponet, (24,)),
+    "multionet": (multionet, (24,)),
+    "pod": (pod, (24,)),
+    "multitask": (multitask, (24,)),
+    "transolver": (transolver, (12,)),
+    "graph": (graph, (12,)),
+    "mixture": (mixture, (24,)),
 }
+AT_POINTS = ("deeponet", "multionet", "pod", "multitask", "graph", "mixture")
+OF_CLOUDS = {"transolver": transolver, "graph": graph, "mixture": mixture_of_clouds}
 # The network, its grid, and a translation with which it commutes.
 EQUIVARIANT = {
     "fno_1d": (lambda: fno_1d(positions=False), (24,), (5,)),
@@ -146,6 +201,11 @@ GRIDS = [((17,), (5,)), ((17,), (9,)), ((16,), (9,)), ((16, 12), (4, 7)), ((9, 1
 
 def draw(*shape, dtype=jnp.float64):
     return jax.random.normal(jax.random.key(1), shape, dtype)
+
+
+def cloud(n=12, masked=4):
+    points = jax.random.uniform(jax.random.key(2), (n, 2))
+    return Cloud(draw(n, 2), points, (jnp.arange(n) < n - masked).astype(float))
 
 
 def smooth(*shape):
@@ -220,6 +280,61 @@ def test_many_networks_at_once_are_those_one_by_one(name):
             np.testing.assert_allclose(a[k], b, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", OF_CLOUDS)
+def test_clouds_have_no_order_and_nothing_acts_outside_of_the_mask(name):
+    operator, full = OF_CLOUDS[name](ON_CLOUD), cloud()
+    nothing, order = lambda part: part.at[8:].set(jnp.nan), jax.random.permutation(jax.random.key(3), 12)
+    broken = full._replace(values=nothing(full.values), points=nothing(full.points))
+    run = jax.jit(jax.value_and_grad(lambda c: (jnp.sum((u := operator(c)) ** 2), u), has_aux=True))
+    ((_, u), _), ((_, same), slopes) = run(full), run(broken)
+    np.testing.assert_array_equal(u, same)
+    np.testing.assert_allclose(u[order], run(jax.tree.map(lambda a: a[order], full))[0][1], atol=1e-13)
+    assert jnp.all(u[8:] == 0) and jnp.all(slopes.values[8:] == 0) and jnp.all(slopes.points[8:] == 0)
+    assert jnp.all(jnp.abs(slopes.values[:8]).sum(0) > 1e-12) and jnp.all(jnp.isfinite(slopes.points))
+
+
+@pytest.mark.parametrize("name", OF_CLOUDS)
+def test_batches_of_clouds_are_clouds_one_by_one(name):
+    operator, clouds = eqx.filter_jit(OF_CLOUDS[name](ON_CLOUD)), [cloud(masked=masked) for masked in (4, 0, 12)]
+    together = jax.vmap(operator)(jax.tree.map(lambda *parts: jnp.stack(parts), *clouds))
+    for u, one in zip(together, clouds, strict=True):
+        np.testing.assert_allclose(u, operator(one), atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [transolver, graph])
+def test_a_grid_is_the_cloud_of_its_nodes(make):
+    v, x = draw(2, 3, 4), jnp.stack(jnp.meshgrid(jnp.arange(3.0) / 3, jnp.arange(4.0) / 4, indexing="ij"), -1)
+    nodes = Cloud(v.reshape(2, -1).T, x.reshape(-1, 2), jnp.ones(12, bool))
+    of_grids, of_clouds = make(((2, 3, 4), (3, 3, 4))), make(ON_CLOUD)
+    on_grid, at_points = jax.jit(lambda: (of_grids(v), of_clouds(nodes)))()
+    np.testing.assert_allclose(on_grid.reshape(3, -1).T, at_points, atol=1e-13)
+
+
+def test_graph_is_continuous_where_neighbours_change():
+    """One point passes another; the nearest `num_neighbours` of the latent nodes change, and nothing jumps."""
+    operator, full = eqx.filter_jit(graph(ON_CLOUD, radius=0.7)), cloud()
+    moved = lambda s: operator(full._replace(points=full.points.at[0].set(jnp.stack([s, 0.4]))), jnp.full((1, 2), 0.5))
+    places = jnp.linspace(0.1, 0.9, 81)
+    coarse, fine = (jnp.abs(jnp.diff(jax.vmap(moved)(s)[:, 0, 0])).max() for s in (places[::8], places))
+    assert 0 < fine < 0.35 * coarse
+
+
+def test_shares_of_experts_are_a_mean():
+    operator, v = mixture(num_experts=3), draw(2, 24)
+    experts = [jax.tree.map(lambda a, k=k: a[k] if eqx.is_array(a) else a, operator.experts) for k in range(3)]
+    u, shares, *each = jax.jit(lambda: (operator(v), operator.shares(v), *(expert(v) for expert in experts)))()
+    assert jnp.all(shares > 0) and abs(jnp.sum(shares) - 1) < 1e-14
+    np.testing.assert_allclose(u, sum(g * u for g, u in zip(shares, each, strict=True)), atol=1e-13)
+
+
+@pytest.mark.parametrize("name", AT_POINTS)
+def test_points_on_the_nodes_are_the_grid(name):
+    make, (n,) = OPERATORS[name]
+    operator, v, points = make(), draw(2, n), jnp.arange(float(n))[:, None] / n
+    on_grid, at_points = jax.jit(lambda: (operator(v), operator(v, points)))()
+    np.testing.assert_allclose(at_points.T, on_grid, atol=1e-13)
+
+
 @pytest.mark.parametrize("name", EQUIVARIANT)
 def test_translations_commute_without_positions(name):
     make, shape, shift = EQUIVARIANT[name]
@@ -236,9 +351,60 @@ def test_one_network_serves_all_resolutions(name):
     assert jnp.abs(here - there).max() < tolerance * jnp.abs(there).max()
 
 
+def test_pod_gives_back_what_its_modes_span():
+    """Coefficients of the training data on their own modes: mean 0, variance 1, and nothing left over."""
+    outputs = draw(9, 3, 24)
+    operator = PODDeepONet((2, 24), (3, 24), num_basis=8, key=KEY).fitted(draw(9, 2, 24), outputs)
+    mean, modes = operator.mean.value, operator.modes.value
+    for j in range(3):
+        rest = (outputs - mean[None])[:, j]
+        coefficients = jnp.linalg.lstsq(modes[j].T, rest.T)[0]
+        np.testing.assert_allclose(modes[j].T @ coefficients, rest.T, atol=1e-12)
+        np.testing.assert_allclose(jnp.mean(coefficients**2, 1), 1, atol=1e-10)
+
+
+def test_modes_of_pod_are_not_trained():
+    trained = jax.tree.leaves(partition(pod())[0])
+    assert sum(leaf.size for leaf in trained) == sum(leaf.size for leaf in jax.tree.leaves(pod().branch))
+
+
+def test_outside_of_the_mask_nothing_acts_and_nothing_is():
+    values, mask = draw(2, 9, 12), (draw(9, 12) > 0).astype(float)
+    operator = multitask((4, 9, 12), (3, 9, 12), mask=True)
+    sample = lambda outside: jnp.stack([*jnp.where(mask[None] > 0, values, outside), jnp.full((9, 12), 0.7), mask])
+    run = jax.jit(jax.value_and_grad(lambda v: (jnp.sum((u := operator(v)) ** 2), u), has_aux=True))
+    ((_, u), _), ((_, same), slopes) = run(sample(0.0)), run(sample(jnp.nan))
+    np.testing.assert_array_equal(u, same)
+    assert jnp.all((u != 0) == (mask[None] > 0)) and jnp.all(slopes[:2] * (1 - mask[None]) == 0)
+    assert jnp.all((operator(sample(0.0), jnp.array([[5.3 / 9, 6.8 / 12]])) != 0) == (mask[5, 7] > 0))
+
+
+def test_parts_are_fitted_through_what_holds_them():
+    inputs, outputs = draw(9, 2, 24), draw(9, 3, 24)
+    operator = multitask(operator=partial(PODDeepONet, num_basis=5)).fitted(inputs, outputs)
+    np.testing.assert_array_equal(operator.operator.modes.value, pod().modes.value)
+    operator = mixture(operator=partial(PODDeepONet, num_basis=5)).fitted(inputs, outputs)
+    np.testing.assert_allclose(operator.experts.modes.value[1], pod().modes.value, atol=1e-12)
+    assert multitask().fitted(inputs, outputs).operator.branch.layers[0].weight.shape == (8, 25)
+
+
 @pytest.mark.parametrize(
     ("call", "culprit"),
     [
+        (lambda: MultiONet((2, 24), (3, 24), num_layers=0, key=KEY), "num_layers=0"),
+        (lambda: multionet()(draw(2, 24), draw(5, 2)), r"expected \(m, 1\)"),
+        (lambda: PODDeepONet((2, 24), (3, 4), num_basis=5, key=KEY), "num_basis=5: .* have 4 modes"),
+        (lambda: pod().fitted(draw(4, 2, 24), draw(4, 3, 24)), "for 5 modes: expected as many samples"),
+        (lambda: multitask(num_codes=2), "num_codes=2, mask=False: 2 components"),
+        (lambda: multitask(num_codes=0, mask=True, outputs=(1, 5, 5)), "the same axes"),
+        (lambda: transolver(num_heads=3), "width=8 is not a multiple of num_heads=3"),
+        (lambda: transolver((ON_CLOUD[0], (11, 3))), "a cloud has values"),
+        (lambda: transolver(ON_CLOUD)(draw(2, 12)), "expected 2 components on 2 axes"),
+        (lambda: transolver(ON_CLOUD)(cloud()._replace(values=draw(12, 3))), r"expected \(\(12, 2\), \(12, 2\)"),
+        (lambda: graph(grid=(6, 6)), r"grid=\(6, 6\) for points of 1 dimensions"),
+        (lambda: graph(radius=0.0), "radius=0.0 is not allowed"),
+        (lambda: graph()(draw(2, 12), draw(3, 2)), r"expected \(m, 1\)"),
+        (lambda: mixture(num_experts=0), "num_experts=0"),
         (lambda: fno_1d()(draw(3, 24)), "expected 2 components on 1 axes"),
         (lambda: fno_1d()(draw(2, 24, 24)), "expected 2 components on 1 axes"),
         (lambda: fno_1d()(draw(2, 6)), "6 points on axis 0 have 1 to 4 modes; got 5"),
