@@ -2,7 +2,7 @@
 
     v_{l+1} = v_l + W₂ σ(W₁ (K v_l) + b₁) + b₂,     K v = Σ_a F_a⁻¹ R_a F_a v
 
-(its eqs. 7 and 8): every axis has a transform and matrices R_a of its own, d·m instead of mᵈ of them. The residual
+(its eq. 7): every axis has a transform and matrices R_a of its own, d·m instead of mᵈ of them. The residual
 stands around the whole layer, so that many layers can be trained.
 
 Differs from the paper, as its code does: no σ after the second map. The matrices are not shared among layers; Q sees
