@@ -1,6 +1,7 @@
 """Maps of the channels of every point: the lift, the projection, and the local part of every layer of an operator."""
 
 import math
+from itertools import accumulate
 
 import equinox as eqx
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ..fields.mlp import Activation, activation_by_name
+from .layout import spread
 
 
 class Affine(eqx.Module):
@@ -21,8 +23,12 @@ class Affine(eqx.Module):
         self.weight = jax.random.uniform(keys[0], (num_in, num_out), minval=-bound, maxval=bound)
         self.bias = jax.random.uniform(keys[1], (num_out,), minval=-bound, maxval=bound)
 
-    def __call__(self, v: Float[Array, "*s c"]) -> Float[Array, "*s k"]:
-        return v @ self.weight + jnp.expand_dims(self.bias, range(v.ndim - 1))
+    def __call__(self, *parts: Float[Array, "*s _"]) -> Float[Array, "*s k"]:
+        """Of the channels of all parts, one after the other, which need not be joined for it."""
+        ends = list(accumulate(part.shape[-1] for part in parts))
+        first, *others = (part @ rows for part, rows in zip(parts, jnp.split(self.weight, ends[:-1]), strict=True))
+        v = sum(others, first)
+        return v + spread(self.bias, v)
 
 
 class ChannelMLP(eqx.Module):
@@ -61,5 +67,4 @@ class Norm(eqx.Module):
     def __call__(self, v: Float[Array, "*s c"]) -> Float[Array, "*s c"]:
         v = v - jnp.mean(v, -1, keepdims=True)
         v = v * jax.lax.rsqrt(jnp.mean(v**2, -1, keepdims=True) + 1e-6)
-        wide = range(v.ndim - 1)
-        return v * jnp.expand_dims(self.scale, wide) + jnp.expand_dims(self.shift, wide)
+        return v * spread(self.scale, v) + spread(self.shift, v)

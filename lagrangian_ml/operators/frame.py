@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Key
 
 from ..fields.mlp import Activation, activation_by_name, check_sizes
 from .channels import Affine, ChannelMLP
-from .layout import check_input, components_first, same_grid, space_first, with_positions
+from .layout import check_input, components_first, nodes, same_grid, space_first, spread
 
 
 class Frame(eqx.Module):
@@ -74,8 +74,17 @@ class Frame(eqx.Module):
 
     def _on_grid(self, v, layers):
         shape = v.shape[:-1]
-        v = self.lift(with_positions(v) if self.positions else v)
+        v = self._lifted(v)
         v = jnp.pad(v, [*((0, m - n) for n, m in zip(shape, self.padded(shape), strict=True)), (0, 0)])
         for layer in layers:
             v = layer(v)
         return self.project(v[tuple(slice(n) for n in shape)])
+
+    def _lifted(self, v):
+        """P(v, x); what all samples have in common is computed once."""
+        if not self.positions:
+            return self.lift(v)
+        of_values, of_place = jnp.split(self.lift.weight, [v.shape[-1]])
+        shared = nodes(v.shape[:-1], v.dtype).reshape(*v.shape[:-1], -1) @ of_place
+        v = v @ of_values
+        return v + spread(shared + spread(self.lift.bias, shared), v)

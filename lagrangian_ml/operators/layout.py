@@ -39,6 +39,56 @@ ad.deflinear2(batch_before_last, lambda cotangent, v: (batch_before_last.bind(co
 mlir.register_lowering(batch_before_last, lambda context, v: [v])
 
 
+def spread(a: Float[Array, "..."], v: Float[Array, "..."]) -> Float[Array, "..."]:
+    """a, whose axes are the last ones of v, over all axes of v.
+
+    As `jnp.broadcast_to`, but under `vmap` the batch axis of the result lies where that of v is, so that `v + spread(b,
+    v)` stays there; `v + b` with a bias b that all samples share would lay the batch axis in front.
+    """
+    return _spread.bind(a, v)
+
+
+def _spread_over(a, v):
+    return jnp.broadcast_to(jnp.expand_dims(a, range(v.ndim - a.ndim)), v.shape)
+
+
+def _spread_batch(args, dims):
+    (a, v), (dim_a, dim_v) = args, dims
+    place = 0 if dim_v is None else dim_v
+    rank = v.ndim - (dim_v is not None)
+    if dim_a is None:
+        aligned = jnp.expand_dims(a, range(rank - a.ndim))
+        shape = v.shape
+        return jnp.broadcast_to(jnp.expand_dims(aligned, place), shape), place
+    front = jnp.moveaxis(a, dim_a, 0)
+    front = jnp.expand_dims(front, range(1, 1 + rank - (a.ndim - 1)))
+    inner = v.shape if dim_v is None else v.shape[:dim_v] + v.shape[dim_v + 1 :]
+    shape = (*inner[:place], front.shape[0], *inner[place:])
+    return jnp.broadcast_to(jnp.moveaxis(front, 0, place), shape), place
+
+
+def _spread_jvp(primals, tangents):
+    out = _spread.bind(*primals)
+    slope = tangents[0]
+    return out, ad.Zero.from_primal_value(out) if isinstance(slope, ad.Zero) else _spread.bind(slope, primals[1])
+
+
+def _spread_transpose(cotangent, a, v):
+    missing = cotangent.ndim - a.aval.ndim
+    summed = jnp.sum(cotangent, tuple(range(missing)))
+    ones = tuple(k for k, n in enumerate(a.aval.shape) if n == 1 and summed.shape[k] != 1)
+    return jnp.sum(summed, ones, keepdims=True), None
+
+
+_spread = Primitive("spread")
+_spread.def_impl(_spread_over)
+_spread.def_abstract_eval(lambda a, v: v.update(dtype=a.dtype))
+batching.primitive_batchers[_spread] = _spread_batch
+ad.primitive_jvps[_spread] = _spread_jvp
+ad.primitive_transposes[_spread] = _spread_transpose
+mlir.register_lowering(_spread, mlir.lower_fun(_spread_over, multiple_results=False))
+
+
 def to_patches(v: Float[Array, "*s c"], stride: Sequence[int]) -> Float[Array, "*r p c"]:
     """The boxes of ∏ stride neighbouring nodes: (*s, c) ↦ (*s/stride, ∏ stride, c). `from_patches` is its inverse.
 
@@ -68,11 +118,6 @@ def check_stride(shape: Sequence[int], stride: Sequence[int]) -> None:
     for axis, (n, p) in enumerate(zip(shape, stride)):
         if p < 1 or n % p:
             raise ValueError(f"{n} points on axis {axis} are not divisible by {p}; take a multiple of {p} points.")
-
-
-def with_positions(v: Float[Array, "*s c"]) -> Float[Array, "*s k"]:
-    """The values and the place in the unit box of every node: j/n on every axis."""
-    return jnp.concatenate([v, nodes(v.shape[:-1], v.dtype).reshape(*v.shape[:-1], -1)], -1)
 
 
 def nodes(shape: Sequence[int], dtype: Any = None) -> Float[Array, "n d"]:

@@ -53,7 +53,7 @@ class LGMLayer(eqx.Module):
         self.spacing, self.activation = spacing, activation
 
     def __call__(self, v: Float[Array, "*s c"]) -> Float[Array, "*s c"]:
-        linear = self.linear(jnp.concatenate([v, *differences(v, self.spacing)], -1))
+        linear = self.linear(v, *differences(v, self.spacing))
         return activation_by_name(self.activation)(linear + self.mix(self.convolution(v) * self.local(v)))
 
 

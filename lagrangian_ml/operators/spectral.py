@@ -13,12 +13,16 @@ off; by the factor 1/∏n the coefficients are those of the function, whatever t
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
+
+from .layout import spread
 
 Backend = Literal["dft", "fft"]
 Modes = tuple[Float[Array, "*k c"], Float[Array, "*k c"]]
@@ -43,7 +47,9 @@ def to_values(coefficients: Modes, shape: Sequence[int], backend: Backend = "dft
     alpha = np.where(2 * np.arange(modes[-1]) % shape[-1] == 0, 1.0, 2.0)
     weight = jnp.asarray(math.prod(shape) * alpha.reshape(*(1,) * (len(shape) - 1), -1, 1), re.dtype)
     grid = jax.ShapeDtypeStruct((*shape, re.shape[-1]), re.dtype)
-    (u,) = jax.linear_transpose(lambda u: to_modes(u, modes, backend), grid)((re * weight, im * weight))
+    (u,) = jax.linear_transpose(lambda u: to_modes(u, modes, backend), grid)(
+        (re * spread(weight, re), im * spread(weight, im))
+    )
     return u
 
 
@@ -74,26 +80,22 @@ def _by_fft(u, modes):
 
 
 def _by_matrices(u, modes):
-    """Axis after axis; a + ib has the modes (c_a ± s_b) + i (c_b ∓ s_a) at ±κ, c and s the sums with cos and sin."""
-    a, b = u, jnp.zeros(())
-    for axis, m in enumerate(modes):
-        last = axis == len(modes) - 1
-        c_a, s_a = _sums(a, axis, m, last)
-        if axis == 0:
-            (a, b), mirrored = (c_a, -s_a), (c_a, s_a)
-        else:
-            c_b, s_b = _sums(b, axis, m, last)
-            (a, b), mirrored = (c_a + s_b, c_b - s_a), (c_a - s_b, c_b + s_a)
-        if not last:
-            a, b = (_both_signs(plus, minus, axis, m) for plus, minus in zip((a, b), mirrored, strict=True))
+    """Axis after axis, the last one first: its modes are few, and all others have both signs.
+
+    a + ib has the modes (c_a ± s_b) + i (c_b ∓ s_a) at ±κ, c and s the sums with cos and sin.
+    """
+    a, b = _sums(u, len(modes) - 1, modes[-1])
+    b = -b
+    for axis in reversed(range(len(modes) - 1)):
+        m = modes[axis]
+        (c_a, s_a), (c_b, s_b) = (_sums(part, axis, m + 1) for part in (a, b))
+        a, b = _both_signs(c_a + s_b, c_a - s_b, axis, m), _both_signs(c_b - s_a, c_b + s_a, axis, m)
     return a, b
 
 
-def _sums(u, axis, m, last):
-    """Means over an axis of u cos κθ and of u sin κθ, κ = 0, …, m − 1, or …, m where both signs are kept."""
-    table = _table(u.shape[axis], m if last else m + 1)
-    both = jnp.moveaxis(jnp.tensordot(jnp.asarray(table, u.dtype), u, (1, axis)), 0, axis)
-    return jnp.split(both, 2, axis)
+def _sums(u, axis, count):
+    """Means over an axis of u cos κθ and of u sin κθ, κ = 0, …, count − 1."""
+    return jnp.split(product_along(u, axis, Table(u.shape[axis], count)), 2, axis)
 
 
 def _both_signs(plus, minus, axis, m):
@@ -102,7 +104,57 @@ def _both_signs(plus, minus, axis, m):
     return jnp.concatenate([take(plus, 0, m), jnp.flip(take(minus, 1, m + 1), axis)], axis)
 
 
+class Table(NamedTuple):
+    """The matrix (2 count, n) of cos κθ_j / n and sin κθ_j / n, κ < count, or its transpose."""
+
+    n: int
+    count: int
+    transposed: bool = False
+
+    @property
+    def values(self) -> Float[np.ndarray, "r n"]:
+        table = _table(self.n, self.count)
+        return table.T if self.transposed else table
+
+
 @lru_cache
 def _table(n, count):
     angle = 2 * np.pi / n * (np.outer(np.arange(count), np.arange(n)) % n)
     return np.concatenate([np.cos(angle), np.sin(angle)]) / n
+
+
+def product_along(u: Float[Array, "..."], axis: int, table: Table) -> Float[Array, "..."]:
+    """The table times u along an axis. Batches by `vmap` lie before the last axis, in derivatives too."""
+    return _product.bind(u, axis=axis, table=table)
+
+
+def _multiply(u, *, axis, table):
+    values = jnp.asarray(table.values, u.dtype)
+    if axis == 0:
+        return jax.lax.dot_general(values, u, (((1,), (0,)), ((), ())))
+    front = u.reshape(math.prod(u.shape[:axis]), u.shape[axis], -1)
+    wide = jnp.broadcast_to(values[None], (len(front), *values.shape))
+    found = jax.lax.dot_general(wide, front, (((2,), (1,)), ((0,), (0,))))
+    return found.reshape(*u.shape[:axis], -1, *u.shape[axis + 1 :])
+
+
+def _batch(args, dims, *, axis, table):
+    (u,), (dim,) = args, dims
+    place = u.ndim - 2
+    return product_along(jnp.moveaxis(u, dim, place), axis, table), place
+
+
+# By the rules of `dot_general` derivatives and batches would have their axes elsewhere, to be copied to their places.
+_product = Primitive("product_along")
+_product.def_impl(lambda u, **settings: _multiply(u, **settings))
+_product.def_abstract_eval(
+    lambda u, axis, table: u.update(shape=(*u.shape[:axis], len(table.values), *u.shape[axis + 1 :]))
+)
+batching.primitive_batchers[_product] = _batch
+ad.deflinear2(
+    _product,
+    lambda cotangent, u, axis, table: (
+        product_along(cotangent, axis, table._replace(transposed=not table.transposed)),
+    ),
+)
+mlir.register_lowering(_product, mlir.lower_fun(_multiply, multiple_results=False))

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Key
 from ..fields.mlp import Activation, check_sizes
 from .channels import Affine, ChannelMLP, Norm
 from .frame import Frame
-from .layout import check_stride, from_patches, to_patches
+from .layout import check_stride, from_patches, spread, to_patches
 
 
 class DepthwiseConvolution(eqx.Module):
@@ -38,14 +38,14 @@ class DepthwiseConvolution(eqx.Module):
     def __call__(self, v: Float[Array, "*s c"]) -> Float[Array, "*s c"]:
         for axis, kernel in enumerate(self.weight):
             v = self._along(axis, kernel, v)
-        return v + jnp.expand_dims(self.bias, range(v.ndim - 1))
+        return v + spread(self.bias, v)
 
     def _along(self, axis, kernel, v):
         before = len(kernel) // 2
         ends = [(before, len(kernel) - 1 - before) if a == axis else (0, 0) for a in range(v.ndim)]
         wide = jnp.pad(v, ends, mode="wrap" if self.padding == "periodic" else "constant")
         at = lambda start: jax.lax.slice_in_dim(wide, start, start + v.shape[axis], axis=axis)
-        parts = [at(start) * jnp.expand_dims(w, range(v.ndim - 1)) for start, w in enumerate(kernel)]
+        parts = [at(start) * spread(w, at(start)) for start, w in enumerate(kernel)]
         return sum(parts[1:], parts[0])
 
 
@@ -137,7 +137,7 @@ class Level(eqx.Module):
         for block in self.before:
             v = block(v)
         if self.coarse is not None and self.join is not None:
-            v = self.join(jnp.concatenate([v, self.coarse(v)], -1))
+            v = self.join(v, self.coarse(v))
         for block in self.after:
             v = block(v)
         return v
