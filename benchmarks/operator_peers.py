@@ -1,7 +1,7 @@
-"""Fourier neural operators of others on the same work as ours: `train()` and `infer()` of one batch, in float32.
+"""Fourier neural operators of others on the same work as ours: `train(steps)` and `infer(batches)`, in float32.
 
-Every maker takes a `Case` and returns (train, infer, num_parameters); both functions wait for their result. The loss is
-the mean of the samples' relative L2 errors, the optimizer Adam with 1e-3. Positions are inputs of all networks.
+Every maker takes a `Case` and returns (train, infer, num_parameters); both functions wait for their results. The loss
+is the mean of the samples' relative L2 errors, the optimizer Adam with 1e-3. Positions are inputs of all networks.
 """
 
 from typing import NamedTuple
@@ -33,17 +33,18 @@ def _torch_work(net, case, positions):
         x = torch.cat([x, torch.stack(axes)[None].expand(case.batch, *[-1] * (1 + len(axes)))], 1)
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
 
-    def train():
-        optimizer.zero_grad()
-        error, size = (torch.linalg.vector_norm(a.flatten(1), dim=1) for a in (net(x) - y, y))
-        loss = (error / size).mean()
-        loss.backward()
-        optimizer.step()
+    def train(steps):
+        for _ in range(steps):
+            optimizer.zero_grad()
+            error, size = (torch.linalg.vector_norm(a.flatten(1), dim=1) for a in (net(x) - y, y))
+            loss = (error / size).mean()
+            loss.backward()
+            optimizer.step()
         return loss.item()
 
-    def infer():
+    def infer(batches):
         with torch.inference_mode():
-            return float(net(x)[0, 0].sum())
+            return float(torch.cat([net(x) for _ in range(batches)])[-1, 0].sum())
 
     size = sum(p.numel() * (2 if p.is_complex() else 1) for p in net.parameters())
     return train, infer, size
@@ -133,12 +134,16 @@ def jax_work(net, case: Case, positions: bool):
 
     step = jax.jit(step, donate_argnums=0)
 
-    def train():
+    def train(steps):
         nonlocal state
-        state, value = step(state)
+        for _ in range(steps):
+            state, value = step(state)
         return float(value)
 
-    return train, lambda: float(run(state["net"])[0, 0].sum()), size
+    def infer(batches):
+        return float(jnp.concatenate([run(state["net"]) for _ in range(batches)])[-1, 0].sum())
+
+    return train, infer, size
 
 
 def pdequinox(case: Case, approximate: bool):
@@ -157,10 +162,49 @@ def pdequinox(case: Case, approximate: bool):
 
 
 def ours(case: Case, backend: str):
+    """As the package runs it: steps in chunks of one compiled program, as `fit` has them, and `predict`."""
+    from functools import partial
+
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    from lagrangian_ml.core import partition
+    from lagrangian_ml.domains import ArraySource
+    from lagrangian_ml.methods import operator_regression
+    from lagrangian_ml.methods.operator_regression import predict
+    from lagrangian_ml.operators import FNO, OperatorProblem, Pairs
+    from lagrangian_ml.training.chunk import compile_chunk
+    from lagrangian_ml.training.state import as_optimizer, begin
+
+    pairs = Pairs(*(jnp.asarray(a) for a in case.arrays()))
+    net = partial(FNO, modes=case.modes, width=case.width, backend=backend)
+    batches = partial(ArraySource, batch_size=case.batch)
+    task = operator_regression(OperatorProblem(pairs), net, batches, normalise=False, key=jax.random.key(0))
+    optimizer = as_optimizer(optax.adam(1e-3))
+    state = begin(task.model, task.source, optimizer, key=jax.random.key(0))
+    state, advance = compile_chunk(state, task.objective, task.source, optimizer, None)
+    size = sum(a.size for a in jax.tree.leaves(partition(task.model)[0]))
+    done = 0
+
+    def train(steps):
+        nonlocal state, done
+        done += steps
+        state, info, _ = advance(state, done)
+        return info["loss"]
+
+    def infer(batches):
+        inputs = jnp.concatenate([pairs.inputs] * batches)
+        return float(predict(state.model, inputs, batch_size=case.batch)[-1, 0].sum())
+
+    return train, infer, size
+
+
+def ours_by_steps(case: Case):
+    """The network of ours in a loop as others have it."""
     import jax
 
     from lagrangian_ml.operators import FNO
 
     shape = (1, *case.shape)
-    net = FNO(shape, shape, modes=case.modes, width=case.width, backend=backend, key=jax.random.key(0))
-    return jax_work(net, case, positions=False)  # it adds them itself
+    return jax_work(FNO(shape, shape, modes=case.modes, width=case.width, key=jax.random.key(0)), case, positions=False)

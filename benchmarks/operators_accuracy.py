@@ -20,7 +20,7 @@ BURGERS = ["experiment=burgers_fno"]
 CASES = {
     "antiderivative": ["experiment=antiderivative_deeponet"],
     "burgers": BURGERS,
-    "burgers, long": [*BURGERS, "trainer.num_steps=60000", "trainer.checkpoint_every=10000", "trainer.log_every=5000"],
+    "burgers, long": [*BURGERS, "trainer.num_steps=40000", "trainer.log_every=5000"],
     "burgers, viscosity 0.01": [*BURGERS, "problem.settings.equation.viscosity=0.01"],
     "burgers, equation alone": ["experiment=burgers_physics_informed_fno"],
     "darcy": ["experiment=darcy_fno"],

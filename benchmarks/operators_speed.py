@@ -1,7 +1,8 @@
 """Training steps and inference of Fourier neural operators beside neuraloperator, torch and pdequinox, float32.
 
-One process for each contender takes turns with the others: `--rounds` rounds of a few training steps and inferences
-each, of the same batch. Medians over the rounds; compilation is apart. Peers are in `operator_peers.py`. They need
+One process for each contender takes turns with the others: `--rounds` rounds of ten training steps and of inference of
+ten batches each. Ours are those of the package's loop, which compiles many steps as one program, and of `predict`;
+others dispatch step by step. Medians over the rounds; compilation is apart. Peers are in `operator_peers.py`. They need
 `pip install torch neuraloperator` and `pip install pdequinox`, here or in environments of their own, whose interpreters
 are named by `--torch-python` and `--pdequinox-python`. About ten minutes.
 """
@@ -26,6 +27,7 @@ CASES = {
 CONTENDERS = {
     "ours": lambda case: peers.ours(case, "dft"),
     "ours, fft": lambda case: peers.ours(case, "fft"),
+    "ours, step by step": lambda case: peers.ours_by_steps(case),
     "torch twin, erf": lambda case: peers.torch_twin(case, "none"),
     "torch twin, tanh": lambda case: peers.torch_twin(case, "tanh"),
     "neuraloperator": lambda case: peers.neuraloperator(case, True),
@@ -33,7 +35,7 @@ CONTENDERS = {
     "pdequinox, tanh": lambda case: peers.pdequinox(case, True),
     "pdequinox, erf": lambda case: peers.pdequinox(case, False),
 }
-REPEATS = {"train": 5, "infer": 10}
+REPEATS = {"train": 10, "infer": 10}  # steps and batches at a time
 
 
 def serve(name, case):
@@ -42,15 +44,14 @@ def serve(name, case):
     sys.stdout = sys.stderr
     start = time.perf_counter()
     train, infer, size = CONTENDERS[name](CASES[case])
-    losses = [train() for _ in range(3)]
-    infer()
+    losses = [train(1) for _ in range(3)]
+    infer(REPEATS["infer"])
     about = {"compile": time.perf_counter() - start, "parameters": size, "losses": losses, "versions": versions()}
     print(json.dumps(about), file=answer, flush=True)
     for line in sys.stdin:
         work = {"train": train, "infer": infer}[line.strip()]
         wall, cpu = time.perf_counter(), time.process_time()
-        for _ in range(REPEATS[line.strip()]):
-            work()
+        work(REPEATS[line.strip()])
         seconds = time.perf_counter() - wall, time.process_time() - cpu
         print(json.dumps([1e3 * s / REPEATS[line.strip()] for s in seconds]), file=answer, flush=True)
 

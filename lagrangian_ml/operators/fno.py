@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ..fields.mlp import Activation, activation_by_name, check_sizes
-from .channels import Affine
+from ..fields.mlp import Activation, check_sizes
+from .channels import Affine, nonlinearity
 from .frame import Frame
 from .spectral import Backend, modes_of_axes, to_modes, to_values
 
@@ -67,7 +67,7 @@ class FourierLayer(eqx.Module):
 
     def __call__(self, v: Float[Array, "*s c"]) -> Float[Array, "*s c"]:
         total = sum((path(v) for path in self.paths), self.local(v))
-        return activation_by_name(self.activation)(total)
+        return nonlinearity(self.activation)(total)
 
 
 class FNO(eqx.Module):

@@ -70,7 +70,7 @@ def _spread_batch(args, dims):
 def _spread_jvp(primals, tangents):
     out = _spread.bind(*primals)
     slope = tangents[0]
-    return out, ad.Zero.from_primal_value(out) if isinstance(slope, ad.Zero) else _spread.bind(slope, primals[1])
+    return out, jnp.zeros_like(out) if isinstance(slope, ad.Zero) else _spread.bind(slope, primals[1])
 
 
 def _spread_transpose(cotangent, a, v):

@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ..fields.mlp import Activation, activation_by_name, check_sizes
-from .channels import Affine
+from ..fields.mlp import Activation, check_sizes
+from .channels import Affine, nonlinearity
 from .fno import SpectralConvolution
 from .frame import Frame
 from .spectral import Backend, modes_of_axes
@@ -54,7 +54,7 @@ class LGMLayer(eqx.Module):
 
     def __call__(self, v: Float[Array, "*s c"]) -> Float[Array, "*s c"]:
         linear = self.linear(v, *differences(v, self.spacing))
-        return activation_by_name(self.activation)(linear + self.mix(self.convolution(v) * self.local(v)))
+        return nonlinearity(self.activation)(linear + self.mix(self.convolution(v) * self.local(v)))
 
 
 class LGM(eqx.Module):

@@ -44,13 +44,15 @@ def to_values(coefficients: Modes, shape: Sequence[int], backend: Backend = "dft
     re, im = coefficients
     modes = (*(k // 2 for k in re.shape[:-2]), re.shape[-2])
     check_modes(shape, modes)
-    alpha = np.where(2 * np.arange(modes[-1]) % shape[-1] == 0, 1.0, 2.0)
-    weight = jnp.asarray(math.prod(shape) * alpha.reshape(*(1,) * (len(shape) - 1), -1, 1), re.dtype)
+    if backend == "dft":
+        z = jnp.stack([re, im])
+        for axis, (n, m) in enumerate(zip(shape, modes, strict=True)):
+            z = product_along(z, axis, Table(n, m, axis == len(modes) - 1, True, True))
+        return z
+    weight = jnp.asarray(math.prod(shape) * _alpha(shape[-1], modes[-1])[:, None], re.dtype)
     grid = jax.ShapeDtypeStruct((*shape, re.shape[-1]), re.dtype)
-    (u,) = jax.linear_transpose(lambda u: to_modes(u, modes, backend), grid)(
-        (re * spread(weight, re), im * spread(weight, im))
-    )
-    return u
+    weighted = re * spread(weight, re), im * spread(weight, im)
+    return jax.linear_transpose(lambda u: to_modes(u, modes, backend), grid)(weighted)[0]
 
 
 def check_modes(shape: Sequence[int], modes: Sequence[int]) -> None:
@@ -80,76 +82,88 @@ def _by_fft(u, modes):
 
 
 def _by_matrices(u, modes):
-    """Axis after axis, the last one first: its modes are few, and all others have both signs.
-
-    a + ib has the modes (c_a ± s_b) + i (c_b ∓ s_a) at ±κ, c and s the sums with cos and sin.
-    """
-    a, b = _sums(u, len(modes) - 1, modes[-1])
-    b = -b
-    for axis in reversed(range(len(modes) - 1)):
-        m = modes[axis]
-        (c_a, s_a), (c_b, s_b) = (_sums(part, axis, m + 1) for part in (a, b))
-        a, b = _both_signs(c_a + s_b, c_a - s_b, axis, m), _both_signs(c_b - s_a, c_b + s_a, axis, m)
-    return a, b
-
-
-def _sums(u, axis, count):
-    """Means over an axis of u cos κθ and of u sin κθ, κ = 0, …, count − 1."""
-    return jnp.split(product_along(u, axis, Table(u.shape[axis], count)), 2, axis)
-
-
-def _both_signs(plus, minus, axis, m):
-    """κ = 0, …, m − 1, −m, …, −1 from κ = 0, …, m of either sign."""
-    take = lambda a, *ends: jax.lax.slice_in_dim(a, *ends, axis=axis)
-    return jnp.concatenate([take(plus, 0, m), jnp.flip(take(minus, 1, m + 1), axis)], axis)
+    """Axis after axis, the last one first: its modes are few. Real and imaginary parts are an axis in front of them."""
+    for axis in reversed(range(len(modes))):
+        u = product_along(u, axis, Table(u.shape[axis], modes[axis], axis == len(modes) - 1))
+    return u[0], u[1]
 
 
 class Table(NamedTuple):
-    """The matrix (2 count, n) of cos κθ_j / n and sin κθ_j / n, κ < count, or its transpose."""
+    """The matrix from values on an axis to its modes, a real one for parts of complex numbers.
+
+    On the last axis from n values to (re, im) of m modes, (2, m, n); on others from n values of (re, im) to modes of
+    both signs, (2, 2 m, n, 2). It is divided by n, or where `weighted` multiplied by α; then the transpose is the way
+    back to values.
+    """
 
     n: int
-    count: int
+    m: int
+    last: bool
+    weighted: bool = False
     transposed: bool = False
 
     @property
-    def values(self) -> Float[np.ndarray, "r n"]:
-        table = _table(self.n, self.count)
-        return table.T if self.transposed else table
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Of what it is multiplied with, and of the product."""
+        values, modes = ((self.n,), (2, self.m)) if self.last else ((self.n, 2), (2, 2 * self.m))
+        return (modes, values) if self.transposed else (values, modes)
+
+    @property
+    def matrix(self) -> Float[np.ndarray, "r n"]:
+        found = _matrix(*self[:4])
+        return found.T if self.transposed else found
 
 
 @lru_cache
-def _table(n, count):
-    angle = 2 * np.pi / n * (np.outer(np.arange(count), np.arange(n)) % n)
-    return np.concatenate([np.cos(angle), np.sin(angle)]) / n
+def _matrix(n, m, last, weighted):
+    kappa = np.arange(m) if last else np.r_[0:m, -m:0]
+    angle = 2 * np.pi / n * (np.outer(kappa, np.arange(n)) % n)
+    scale = (_alpha(n, m)[:, None] if last else 1.0) if weighted else 1 / n
+    c, s = scale * np.cos(angle), scale * np.sin(angle)
+    if last:
+        return np.concatenate([c, -s])
+    return np.stack([np.stack([c, s], -1), np.stack([-s, c], -1)]).reshape(4 * m, 2 * n)
+
+
+def _alpha(n, m):
+    return np.where(2 * np.arange(m) % n == 0, 1.0, 2.0)
 
 
 def product_along(u: Float[Array, "..."], axis: int, table: Table) -> Float[Array, "..."]:
-    """The table times u along an axis. Batches by `vmap` lie before the last axis, in derivatives too."""
+    """The table times u along axes from `axis` on; batches by `vmap` lie before the last axis, in derivatives too."""
     return _product.bind(u, axis=axis, table=table)
 
 
 def _multiply(u, *, axis, table):
-    values = jnp.asarray(table.values, u.dtype)
-    if axis == 0:
-        return jax.lax.dot_general(values, u, (((1,), (0,)), ((), ())))
-    front = u.reshape(math.prod(u.shape[:axis]), u.shape[axis], -1)
-    wide = jnp.broadcast_to(values[None], (len(front), *values.shape))
-    found = jax.lax.dot_general(wide, front, (((2,), (1,)), ((0,), (0,))))
-    return found.reshape(*u.shape[:axis], -1, *u.shape[axis + 1 :])
+    old, new = table.shapes
+    matrix = jnp.asarray(table.matrix, u.dtype)
+    front, behind = u.shape[:axis], u.shape[axis + len(old) :]
+    if not axis:
+        found = jax.lax.dot_general(matrix, u.reshape(matrix.shape[1], -1), (((1,), (0,)), ((), ())))
+    else:
+        u = u.reshape(math.prod(front), matrix.shape[1], -1)
+        wide = jnp.broadcast_to(matrix[None], (len(u), *matrix.shape))
+        found = jax.lax.dot_general(wide, u, (((2,), (1,)), ((0,), (0,))))
+    return found.reshape(*front, *new, *behind)
 
 
 def _batch(args, dims, *, axis, table):
     (u,), (dim,) = args, dims
     place = u.ndim - 2
-    return product_along(jnp.moveaxis(u, dim, place), axis, table), place
+    u = jnp.moveaxis(u, dim, place)
+    old, new = table.shapes
+    return product_along(u, axis, table), place + len(new) - len(old)
+
+
+def _shape_of_product(u, *, axis, table):
+    old, new = table.shapes
+    return u.update(shape=(*u.shape[:axis], *new, *u.shape[axis + len(old) :]))
 
 
 # By the rules of `dot_general` derivatives and batches would have their axes elsewhere, to be copied to their places.
 _product = Primitive("product_along")
 _product.def_impl(lambda u, **settings: _multiply(u, **settings))
-_product.def_abstract_eval(
-    lambda u, axis, table: u.update(shape=(*u.shape[:axis], len(table.values), *u.shape[axis + 1 :]))
-)
+_product.def_abstract_eval(_shape_of_product)
 batching.primitive_batchers[_product] = _batch
 ad.deflinear2(
     _product,
