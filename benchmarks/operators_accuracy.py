@@ -17,16 +17,26 @@ from pathlib import Path
 from record import RESULTS, store
 
 BURGERS = ["experiment=burgers_fno"]
+DARCY = ["experiment=darcy_fno"]
+FISHER, TASKS = ["experiment=fisher_multitask_deeponet"], ("fisher", "newell", "nagumo")
 CASES = {
     "antiderivative": ["experiment=antiderivative_deeponet"],
     "burgers": BURGERS,
     "burgers, long": [*BURGERS, "trainer.num_steps=40000", "trainer.log_every=5000"],
     "burgers, viscosity 0.01": [*BURGERS, "problem.settings.equation.viscosity=0.01"],
     "burgers, equation alone": ["experiment=burgers_physics_informed_fno"],
-    "darcy": ["experiment=darcy_fno"],
+    "darcy": DARCY,
     "ks, fno": ["experiment=ks_fno"],
     "ks, lgm": ["experiment=ks_lgm"],
-    "fisher, three tasks": ["experiment=fisher_multitask_deeponet"],
+    "darcy, staggered": [
+        *DARCY,
+        "model=staggered",
+        "model.operator.width=32",
+        "model.operator.modes=12",
+        "model.operator.padding=0.1",
+    ],
+    "fisher, three tasks": FISHER,
+    **{f"fisher, {task} alone": [*FISHER, f"problem.only=[{task}]", "source.batch_size=20"] for task in TASKS},
 }
 
 

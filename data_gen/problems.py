@@ -120,15 +120,19 @@ def trajectories(
     )
 
 
-def multitask(tasks: Mapping[str, OperatorProblem]) -> OperatorProblem:
+def multitask(tasks: Mapping[str, OperatorProblem], only: tuple[str, ...] | None = None) -> OperatorProblem:
     """Several problems in one: the inputs get one more component a task, 1 everywhere for their own and 0 for others.
 
-    Samples of the tasks alternate; every test set keeps its name, with that of the task in front.
+    Samples of the tasks alternate; every test set keeps its name, with that of the task in front. With `only` these
+    tasks are left, their codes the same: what an operator of one task would have learned.
 
     Raises:
-        ValueError: unless all have the same shapes and numbers of samples.
+        ValueError: unless all have the same shapes and numbers of samples, and `only` names some of them.
     """
-    coded = {name: _coded(problem, k, len(tasks)) for k, (name, problem) in enumerate(tasks.items())}
+    chosen = tuple(tasks) if only is None else only
+    if not chosen or set(chosen) - set(tasks):
+        raise ValueError(f"only={list(chosen)}: give some of the tasks {', '.join(tasks)}.")
+    coded = {name: _coded(tasks[name], k, len(tasks)) for k, name in enumerate(tasks) if name in chosen}
     if len({(problem.train.shapes, len(problem.train)) for problem in coded.values()}) != 1:
         found = {name: (problem.train.shapes, len(problem.train)) for name, problem in tasks.items()}
         raise ValueError(f"tasks: shapes and numbers of samples must agree; they are {found}.")

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from .run import save_figure
 from .style import COLOURS, ERROR, INK, WIDTH, blank, error_scale, new_figure, styled, value_scale
 
-Values = Float[Array | np.ndarray, "n c *s"]
+Values = Float[Array | np.ndarray, "..."]  # (n, c, *s)
 
 
 def save_operator_figures(
@@ -66,6 +66,7 @@ def _decades(ax, errors):
 
 
 def _images(inputs, outputs, prediction, title):
+    """Rows of samples; the first axis of the output to the right, the second up."""
     count = len(inputs)
     fig = new_figure(1.75 * count + 0.4, title)
     axes = fig.subplots(count, 4, squeeze=False)
@@ -79,6 +80,9 @@ def _images(inputs, outputs, prediction, title):
             (error, error_scale(error), "magma"),
         ]
         for ax, (values, norm, colours) in zip(axes[row], panels, strict=True):
+            if values.ndim == 1:  # an input on a line, its output in space and time
+                ax.plot(np.arange(values.size) / values.size, values, color=COLOURS[2])
+                continue
             image = ax.imshow(values.T, origin="lower", norm=norm, cmap=colours, extent=(0, 1, 0, 1), rasterized=True)
             ax.set(xticks=[], yticks=[])
             fig.colorbar(image, ax=ax, pad=0.02, shrink=0.85)
