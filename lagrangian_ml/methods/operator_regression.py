@@ -20,7 +20,7 @@ from ..core import Source, Term
 from ..domains import ArraySource
 from ..metrics import relative_l2, vrmse
 from ..metrics.norms import max_error, nrmse
-from ..operators import Normalised, OperatorProblem, Pairs, fitted, nodes, pairs_from_file, shapes_of
+from ..operators import Cloud, Normalised, OperatorProblem, Pairs, fitted, nodes, pairs_from_file, shapes_of
 from ..training import Task
 
 Loss = Literal["relative_l2", "relative_square", "mean_square"]
@@ -68,8 +68,9 @@ def fit_scales(operator: Any, train: Pairs, normalise: bool) -> Any:
     if not normalise:
         return fitted(operator, train.inputs, train.outputs)
     scaled = Normalised(operator, train.inputs, train.outputs)
-    scale_in, scale_out = scaled.scales.value
-    shown = jax.vmap(scale_in.normalise)(train.inputs), jax.vmap(scale_out.normalise)(train.outputs)
+    axis = -1 if isinstance(train.inputs, Cloud) else 0
+    outputs = jax.vmap(lambda u: scaled.scales.value[1].normalise(u, axis))(train.outputs)
+    shown = jax.vmap(scaled.normalise)(train.inputs), outputs
     return eqx.tree_at(lambda model: model.operator, scaled, fitted(operator, *shown))
 
 
@@ -101,17 +102,17 @@ def misfit(loss: Loss, prediction: Array, truth: Array, scale: Array | None = No
 
 @eqx.filter_jit
 def predict(
-    model: Any, inputs: Float[Array, "n c *s"], points: Float[Array, "m d"] | None = None, *, batch_size: int = 20
+    model: Any, inputs: Any, points: Float[Array, "m d"] | None = None, *, batch_size: int = 20
 ) -> Float[Array, "n ..."]:
-    """The outputs of many inputs, in batches; at points where they are given: (n, m, k)."""
+    """The outputs of many inputs (n, c, *s), or a `Cloud` of them, in batches; at points (n, m, k)."""
     run = model if points is None else lambda v: model(v, points)
-    return jax.lax.map(run, inputs, batch_size=min(batch_size, inputs.shape[0]))
+    return jax.lax.map(run, inputs, batch_size=min(batch_size, len(jax.tree.leaves(inputs)[0])))
 
 
 def predict_like(model: Any, pairs: Pairs) -> Float[Array, "n k *r"]:
     """The outputs on the grid of those of `pairs`. ValueError for an operator that cannot give them there."""
     shape = pairs.outputs.shape[1:]
-    here = jax.eval_shape(model, jax.ShapeDtypeStruct(pairs.inputs.shape[1:], pairs.inputs.dtype)).shape
+    here = eqx.filter_eval_shape(model, jax.tree.map(lambda array: array[0], pairs.inputs)).shape
     if here == shape:
         return predict(model, pairs.inputs)
     if here[0] != shape[0] or len(here) != len(shape):
@@ -128,16 +129,17 @@ def predict_like(model: Any, pairs: Pairs) -> Float[Array, "n k *r"]:
 
 def errors_on(model: Any, pairs: Pairs) -> dict[str, float]:
     """`nrmse`, the mean over samples of ‖û − u‖ / ‖u‖, then `relative_l2`, `vrmse` and `max` over all."""
-    return _measure(predict_like(model, pairs), pairs.outputs)
+    return _measure(predict_like(model, pairs), pairs.outputs, -1 if isinstance(pairs.inputs, Cloud) else 1)
 
 
-def _measure(values, truth):
+def _measure(values, truth, components):
     axes, found = tuple(range(1, truth.ndim)), {}
     if jnp.all(jnp.any(truth != 0, axis=axes)):
         found["nrmse"] = nrmse(values, truth, axes)
     found |= {"relative_l2": relative_l2(values, truth), "max": max_error(values, truth)}
-    if jnp.any(jnp.ptp(truth, axis=(0, *axes[1:])) > 0):
-        found["vrmse"] = vrmse(jnp.moveaxis(values, 1, -1), jnp.moveaxis(truth, 1, -1))
+    values, truth = (jnp.moveaxis(a, components, -1) for a in (values, truth))
+    if jnp.any(jnp.ptp(truth, axis=tuple(range(truth.ndim - 1))) > 0):
+        found["vrmse"] = vrmse(values, truth)
     return {name: float(value) for name, value in found.items()}
 
 
@@ -155,9 +157,10 @@ def against_file(problem: OperatorProblem) -> Callable[[Any, Path], tuple[dict[s
 
     def against(model, path):
         pairs = pairs_from_file(path, problem.train.shapes)
-        prediction = predict_like(model, pairs)
-        arrays = {"x": pairs.inputs, "y": pairs.outputs, "prediction": prediction}
-        return _measure(prediction, pairs.outputs), arrays
+        prediction, cloud = predict_like(model, pairs), isinstance(pairs.inputs, Cloud)
+        inputs = {"points": pairs.inputs.points, "mask": pairs.inputs.mask} if cloud else {}
+        arrays = {"x": pairs.inputs.values if cloud else pairs.inputs, **inputs, "y": pairs.outputs}
+        return _measure(prediction, pairs.outputs, -1 if cloud else 1), arrays | {"prediction": prediction}
 
     return against
 
@@ -167,6 +170,8 @@ def save_figures(model: Any, problem: OperatorProblem, history: list[dict], dire
     from ..plots import save_operator_figures, save_run_figures  # matplotlib is slow to import
 
     pairs = next(iter(problem.test.values()), problem.validation or problem.train)[:3]
+    if isinstance(pairs.inputs, Cloud):
+        return save_run_figures(title, None, None, history, directory)
     try:
         shown = (pairs.inputs, pairs.outputs, predict_like(model, pairs))
         paths = save_operator_figures(*shown, directory, title=title)

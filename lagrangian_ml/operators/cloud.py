@@ -1,10 +1,10 @@
 """Samples on irregular points; an operator that takes them takes values on a grid too, as the cloud of its nodes."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from .layout import check_input, components_first, nodes, same_grid, space_first
 
@@ -16,9 +16,9 @@ class Cloud(NamedTuple):
     are made from the shapes: `Cloud((n, c), (n, d), (n,))` for the inputs and (n, k) for the outputs.
     """
 
-    values: Float[Array, "n c"]
-    points: Float[Array, "n d"]
-    mask: Bool[Array, " n"] | Float[Array, " n"]
+    values: Any  # (n, c)
+    points: Any  # (n, d)
+    mask: Any  # (n,), of truth values or numbers
 
 
 def same_points(inputs: Cloud | Sequence[int], outputs: Sequence[int]) -> tuple[int, int, int]:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..core import Fixed
+from .cloud import Cloud
 
 
 class Scale(eqx.Module):
@@ -16,21 +17,25 @@ class Scale(eqx.Module):
     std: Float[Array, " c"]
 
     @classmethod
-    def of(cls, values: Float[Array, "n c *s"]) -> "Scale":
-        """Over all samples and points."""
-        axes = (0, *range(2, values.ndim))
-        std = jnp.std(values, axis=axes)
-        return cls(jnp.mean(values, axis=axes), jnp.where(std > 0, std, 1.0))
+    def of(cls, values: Float[Array, "n ..."], axis: int = 1, mask: Float[Array, "n ..."] | None = None) -> "Scale":
+        """Over all samples and points, those within the mask if there is one; `axis` is that of the components."""
+        others = tuple(a for a in range(values.ndim) if a != axis % values.ndim)
+        inside = None if mask is None else jnp.broadcast_to(jnp.expand_dims(mask.astype(bool), axis), values.shape)
+        std = jnp.std(values, axis=others, where=inside)
+        return cls(jnp.mean(values, axis=others, where=inside), jnp.where(std > 0, std, 1.0))
 
-    def normalise(self, v: Float[Array, "c *s"]) -> Float[Array, "c *s"]:
-        mean, std = (jnp.expand_dims(a, range(1, v.ndim)) for a in (self.mean, self.std))
+    def normalise(self, v: Float[Array, "..."], axis: int = 0) -> Float[Array, "..."]:
+        mean, std = self._along(v, axis)
         return (v - mean) / std
 
     def restore(self, v: Float[Array, "..."], axis: int = 0) -> Float[Array, "..."]:
-        """The inverse; `axis` is that of the components."""
-        others = [a for a in range(v.ndim) if a != axis]
-        mean, std = (jnp.expand_dims(a, others) for a in (self.mean, self.std))
+        """The inverse of `normalise`."""
+        mean, std = self._along(v, axis)
         return v * std + mean
+
+    def _along(self, v, axis):
+        others = [a for a in range(v.ndim) if a != axis % v.ndim]
+        return (jnp.expand_dims(a, others) for a in (self.mean, self.std))
 
 
 class Normalised(eqx.Module):
@@ -39,13 +44,26 @@ class Normalised(eqx.Module):
     operator: Any
     scales: Fixed  # (of inputs, of outputs)
 
-    def __init__(self, operator: Any, inputs: Float[Array, "n c *s"], outputs: Float[Array, "n k *r"]):
-        """The scales are those of these samples."""
-        self.operator, self.scales = operator, Fixed((Scale.of(inputs), Scale.of(outputs)))
+    def __init__(self, operator: Any, inputs: Cloud | Float[Array, "n c *s"], outputs: Float[Array, "n ..."]):
+        """The scales are those of these samples: (n, c, *s) each, or clouds and (n, m, k) at their points."""
+        if isinstance(inputs, Cloud):
+            scales = Scale.of(inputs.values, -1, inputs.mask), Scale.of(outputs, -1, inputs.mask)
+        else:
+            scales = Scale.of(inputs), Scale.of(outputs)
+        self.operator, self.scales = operator, Fixed(scales)
 
-    def __call__(self, v: Float[Array, "c *s"], points: Float[Array, "m d"] | None = None) -> Float[Array, "..."]:
-        scale_in, scale_out = self.scales.value
-        v = scale_in.normalise(v)
-        if points is None:
-            return scale_out.restore(self.operator(v))
-        return scale_out.restore(self.operator(v, points), axis=1)
+    def normalise(self, v: Cloud | Float[Array, "c *s"]) -> Cloud | Float[Array, "c *s"]:
+        """The input as the operator sees it."""
+        scale = self.scales.value[0]
+        return v._replace(values=scale.normalise(v.values, -1)) if isinstance(v, Cloud) else scale.normalise(v)
+
+    def __call__(
+        self, v: Cloud | Float[Array, "c *s"], points: Float[Array, "m d"] | None = None
+    ) -> Float[Array, "..."]:
+        scale = self.scales.value[1]
+        if points is not None:
+            return scale.restore(self.operator(self.normalise(v), points), -1)
+        u = self.operator(self.normalise(v))
+        if isinstance(v, Cloud):
+            return jnp.where(v.mask.astype(bool)[:, None], scale.restore(u, -1), 0)
+        return scale.restore(u)

@@ -10,30 +10,43 @@ from pathlib import Path
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from ..core import Equation, Grid
 from ..domains.files import find_file, read_arrays
+from .cloud import Cloud
+
+Shapes = tuple[int, ...]
 
 
 class Pairs(eqx.Module):
-    """n samples of an input and an output: `inputs` (n, c_in, *s) and `outputs` (n, c_out, *r)."""
+    """n samples of an input and an output: `inputs` (n, c_in, *s) and `outputs` (n, c_out, *r); or on irregular points
+    a `Cloud` of (n, m, c_in), (n, m, d) and (n, m), and (n, m, c_out)."""
 
-    inputs: Float[Array, "n c *s"]
-    outputs: Float[Array, "n k *r"]
+    inputs: Any
+    outputs: Float[Array, "n ..."]
 
     def __len__(self) -> int:
-        return self.inputs.shape[0]
+        return self.outputs.shape[0]
 
     @property
-    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def shapes(self) -> tuple[Shapes | Cloud, Shapes]:
         """Of the input and the output of one sample: what an operator is made from."""
-        return tuple(self.inputs.shape[1:]), tuple(self.outputs.shape[1:])
+        one = lambda array: tuple(array.shape[1:])
+        inputs = Cloud(*map(one, self.inputs)) if isinstance(self.inputs, Cloud) else one(self.inputs)
+        return inputs, one(self.outputs)
+
+    @property
+    def num_components(self) -> tuple[int, int]:
+        if isinstance(self.inputs, Cloud):
+            return self.inputs.values.shape[-1], self.outputs.shape[-1]
+        return self.inputs.shape[1], self.outputs.shape[1]
 
     def __getitem__(self, rows: slice) -> "Pairs":
-        return Pairs(self.inputs[rows], self.outputs[rows])
+        return jax.tree.map(lambda array: array[rows], self)
 
 
 @dataclass(frozen=True)
@@ -56,15 +69,18 @@ class OperatorProblem:
         sets = {"train": self.train, "validation": self.validation, **self.test}
         for name, pairs in sets.items():
             if pairs is not None:
-                _check(name, {"inputs": pairs.inputs, "outputs": pairs.outputs})
-                if len(pairs.outputs) != len(pairs):
-                    raise ValueError(f"{name} has {len(pairs)} inputs and {len(pairs.outputs)} outputs.")
+                cloud = isinstance(pairs.inputs, Cloud)
+                inputs = {"inputs": as_read(pairs.inputs) if cloud else pairs.inputs}
+                _check(name, inputs | {"outputs": pairs.outputs})
+                if len(inputs["inputs"]) != len(pairs.outputs):
+                    raise ValueError(f"{name} has {len(inputs['inputs'])} inputs and {len(pairs.outputs)} outputs.")
         if self.validation is not None and self.validation.shapes != self.train.shapes:
             raise ValueError(f"validation samples are {self.validation.shapes}, training ones {self.train.shapes}.")
         for name, pairs in self.test.items():
-            components = [shape[0] for shape in pairs.shapes]
-            if components != [shape[0] for shape in self.train.shapes]:
-                raise ValueError(f"{name} has {components} components in and out; training is {self.train.shapes}.")
+            if pairs.num_components != self.train.num_components:
+                raise ValueError(
+                    f"{name} has {pairs.num_components} components in and out, training {self.train.num_components}."
+                )
 
 
 @dataclass(frozen=True)
@@ -98,18 +114,27 @@ def _check(name, arrays):
             )
 
 
-def pairs_from_file(path: str | Path, like: tuple[tuple[int, ...], tuple[int, ...]]) -> Pairs:
+def as_read(cloud: Cloud) -> Float[Array, "n m c"]:
+    """The values and points of clouds, zero where nothing is."""
+    inside = cloud.mask.astype(bool)[..., None]
+    return jnp.where(inside, jnp.concatenate([cloud.values, cloud.points], -1), 0)
+
+
+def pairs_from_file(path: str | Path, like: tuple[Shapes | Cloud, Shapes]) -> Pairs:
     """The arrays `x` (n, c, *s) and `y` (n, k, *r) of an .npz file; one component may go without its axis.
 
-    `like` has the shapes of one sample: the numbers of axes and of components must be these, 0 components are any.
+    `like` has the shapes of one sample: the numbers of axes and of components must be these, 0 components are any. For
+    clouds x is (n, m, c), y (n, m, k), and `points` (n, m, d); where `mask` (n, m) is 0 there is nothing.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is unreadable, an array is missing or not finite, or the shapes do not fit.
     """
     file = find_file(path)
-    arrays, values = read_arrays(file, ("x", "y")), []
-    for (name, array), (components, *shape) in zip(arrays.items(), like, strict=True):
+    if isinstance(like[0], Cloud):
+        return _clouds(file, read_arrays(file, ("x", "points", "mask", "y")), like)
+    values = []
+    for (name, array), (components, *shape) in zip(read_arrays(file, ("x", "y")).items(), like, strict=True):
         full = array[:, None] if array.ndim == 1 + len(shape) else array
         if full.ndim != 2 + len(shape) or components not in (0, full.shape[1]):
             expected = ", ".join(["n", str(components or "c"), *"xyz"[: len(shape)]])
@@ -120,18 +145,37 @@ def pairs_from_file(path: str | Path, like: tuple[tuple[int, ...], tuple[int, ..
     return Pairs(*values)
 
 
-def from_files(train: str, test: str | None = None, *, dim: int, num_validation: int = 0) -> OperatorProblem:
-    """Pairs of .npz files with the arrays `x` (n, [c,] *s) and `y` (n, [k,] *r), by somebody else.
+def _clouds(file, arrays, like):
+    (values, points, _), outputs = like
+    n, m = arrays["mask"].shape if arrays["mask"].ndim == 2 else (0, 0)
+    widths = {"x": values[-1], "points": points[-1], "y": outputs[-1]}
+    for name, width in widths.items():
+        if arrays[name].ndim != 3 or arrays[name].shape[:2] != (n, m) or width not in (0, arrays[name].shape[2]):
+            raise ValueError(
+                f"{file}: {name} has the shape {arrays[name].shape}, mask {arrays['mask'].shape}; expected (n, m, "
+                f"{width or 'c'}) and (n, m)."
+            )
+    dtype = jnp.result_type(float)
+    x, points, mask, y = (jnp.asarray(arrays[name], dtype) for name in ("x", "points", "mask", "y"))
+    return Pairs(Cloud(x, points, mask), y)
+
+
+def from_files(
+    train: str, test: str | None = None, *, dim: int, cloud: bool = False, num_validation: int = 0
+) -> OperatorProblem:
+    """Pairs of .npz files, by somebody else, with the arrays `x` (n, [c,] *s) and `y` (n, [k,] *r).
 
     Args:
         train, test: the files.
         dim: the number of axes of space.
+        cloud: the files have irregular points, see `pairs_from_file`.
         num_validation: so many of the last training samples are held back.
 
     Raises:
         ValueError: as `pairs_from_file`, and for more validation samples than there are.
     """
-    any_of = (0,) * (1 + dim), (0,) * (1 + dim)
+    grid = (0,) * (1 + dim)
+    any_of = (Cloud((0, 0), (0, dim), (0,)), (0, 0)) if cloud else (grid, grid)
     pairs = pairs_from_file(train, any_of)
     if not 0 <= num_validation < len(pairs):
         raise ValueError(f"num_validation={num_validation} must be less than the {len(pairs)} samples of {train}.")
@@ -143,7 +187,7 @@ def from_files(train: str, test: str | None = None, *, dim: int, num_validation:
     )
 
 
-def shapes_of(problem: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def shapes_of(problem: Any) -> tuple[Shapes | Cloud, Shapes]:
     """The shapes of one sample of an `OperatorProblem`. ValueError for a problem of another kind."""
     if not isinstance(problem, OperatorProblem):
         raise ValueError(f"problem is a {type(problem).__name__}; this method learns from pairs, an OperatorProblem.")
