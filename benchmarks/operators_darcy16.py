@@ -2,10 +2,10 @@
 
     python benchmarks/operators_darcy16.py --data FOLDER [--torch-python PYTHON] [--seconds 60] [--seeds 0 1 2]
 
-FOLDER holds darcy16_train.npz (1,000) and darcy16_test.npz (50), with x and y. Each library trains for the same seconds of
-steps, measured beforehand, by Adam with a cosine schedule on batches of 20 and the relative L2 loss; the last 100 training
-samples choose the learning rate of each, from the same list. Test samples are looked at once. Both as they are used:
-neuraloperator's FNO with its defaults and its relative loss, ours by the method `operator_regression`.
+FOLDER holds darcy16_train.npz (1,000) and darcy16_test.npz (50), with x and y. Each library trains for the same seconds
+of steps, measured beforehand, by Adam with a cosine schedule on batches of 20 and the relative L2 loss; the last 100
+training samples choose the learning rate of each, from the same list, in a quarter of the time. Test samples are looked
+at once. Both as they are used: neuraloperator's FNO with its defaults and its loss, ours by `operator_regression`.
 """
 
 import argparse
@@ -102,7 +102,7 @@ def relative(values, truth):
 
 
 def serve(library, folder, seed, seconds):
-    """The learning rate that the validation samples choose by a tenth of the time, then the whole time, then the test."""
+    """The learning rate that the validation samples choose, then the whole time, then the test."""
     answer, sys.stdout = sys.stdout, sys.stderr
     train, validation, test = data(folder)
     make = {"ours": ours, "neuraloperator": theirs}[library]

@@ -11,7 +11,7 @@ README = Path(__file__).parent.parent / "README.md"
 
 
 def test_the_users_own_equation_is_solved_in_at_most_twenty_lines():
-    script, solver, tube, cloud, throw = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    script, solver, tube, cloud, maps, throw = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     assert sum(bool(line.strip()) for line in script.splitlines()) <= 20
     with jax.numpy_rank_promotion("allow"):
         namespace: dict = {}
@@ -21,6 +21,7 @@ def test_the_users_own_equation_is_solved_in_at_most_twenty_lines():
         exec(compile(solver, "README", "exec"), namespace)
         exec(compile(tube, "README", "exec"), namespace)
         exec(compile(cloud, "README", "exec"), namespace)
+        exec(compile(maps, "README", "exec"), namespace)
         exec(compile(throw, "README", "exec"), namespace)
     truth, x = namespace["problem"].reference, jnp.linspace(-1, 1, 257)[:-1, None]
     exact = jax.vmap(lambda x: truth(1.0, x))(x)[:, 0]
@@ -30,4 +31,7 @@ def test_the_users_own_equation_is_solved_in_at_most_twenty_lines():
     assert float(jnp.mean(jnp.abs(namespace["gas"][0, 0] - density))) < 4e-3
     assert 0.4 < float(namespace["value"]) < 1 and bool(jnp.isfinite(namespace["slope"]).all())
     assert namespace["log_rho"].shape == (100,) and namespace["v"].shape == (100, 2)
+    coarse, fine, many = (namespace[name] for name in ("coarse", "fine", "many"))
+    assert fine.shape == (1, 256) and many.shape == (2, 1, 64)
+    np.testing.assert_allclose(many[0], coarse, atol=1e-5)
     assert all(bool(jnp.all(jnp.isfinite(namespace[name]))) for name in ("log_rho", "v"))
