@@ -196,6 +196,14 @@ ON_ANY_GRID = {
     "lgm_1d": (lambda: lgm_1d(positions=False), (96,), 1e-2),
     "lgm_2d": (lambda: lgm_2d(positions=False), (32, 32), 2e-2),
 }
+
+
+def of(table):
+    """The names of a table; networks of other kinds in two dimensions, which compile for long, are slow tests."""
+    slow = lambda name: name.endswith("_2d") and name != "fno_2d"
+    return [pytest.param(name, marks=pytest.mark.slow) if slow(name) else name for name in table]
+
+
 GRIDS = [((17,), (5,)), ((17,), (9,)), ((16,), (9,)), ((16, 12), (4, 7)), ((9, 11), (4, 6)), ((8, 9, 10), (4, 3, 6))]
 
 
@@ -242,7 +250,7 @@ def test_both_back_ends_agree_in_single_precision(shape, modes):
     np.testing.assert_allclose(slope / scale, of_other / scale, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", of(OPERATORS))
 def test_every_input_component_acts_on_every_output(name):
     make, shape = OPERATORS[name]
     operator, axes = make(), tuple(range(1, 1 + len(shape)))
@@ -250,7 +258,7 @@ def test_every_input_component_acts_on_every_output(name):
     assert jnp.all(jnp.sum(slopes**2, axis=tuple(range(2, 2 + len(shape)))) > 1e-12)
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", of(OPERATORS))
 def test_batches_are_samples_one_by_one(name):
     make, shape = OPERATORS[name]
     operator, batch = make(), draw(3, 2, *shape)
@@ -260,7 +268,7 @@ def test_batches_are_samples_one_by_one(name):
         jax.tree.map(lambda a, b, k=k: np.testing.assert_allclose(a[k], b, rtol=1e-11, atol=1e-13), together, one(v))
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", of(OPERATORS))
 def test_many_networks_at_once_are_those_one_by_one(name):
     make, shape = OPERATORS[name]
     v = draw(4, 2, *shape)
@@ -335,7 +343,7 @@ def test_points_on_the_nodes_are_the_grid(name):
     np.testing.assert_allclose(at_points.T, on_grid, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", EQUIVARIANT)
+@pytest.mark.parametrize("name", of(EQUIVARIANT))
 def test_translations_commute_without_positions(name):
     make, shape, shift = EQUIVARIANT[name]
     operator, v, axes = eqx.filter_jit(make()), draw(2, *shape), tuple(range(1, 1 + len(shape)))
@@ -343,7 +351,7 @@ def test_translations_commute_without_positions(name):
     np.testing.assert_allclose(moved, jnp.roll(operator(v), shift, axes), atol=1e-13)
 
 
-@pytest.mark.parametrize("name", ON_ANY_GRID)
+@pytest.mark.parametrize("name", of(ON_ANY_GRID))
 def test_one_network_serves_all_resolutions(name):
     make, coarse, tolerance = ON_ANY_GRID[name]
     operator, every_third = eqx.filter_jit(make()), (slice(None), *(slice(None, None, 3),) * len(coarse))
