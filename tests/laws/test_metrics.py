@@ -8,6 +8,7 @@ import pytest
 
 from lagrangian_ml import metrics
 from lagrangian_ml.core import Equation, Point, Problem, Samples
+from lagrangian_ml.metrics import band_rmse, correlation_time
 
 RELATIVE = (metrics.relative_l2, metrics.nrmse, metrics.r2, metrics.vrmse)
 ALL = (*RELATIVE, metrics.max_error, metrics.rmse)
@@ -135,3 +136,24 @@ def test_a_reference_may_be_stored_missing_or_bad():
         metrics.reference_samples(make(lambda x: jnp.nan * x[:1]), (50,))
     with pytest.raises(ValueError, match=r"gives \(4, 2\)"):
         metrics.errors(lambda x: x, stored)
+
+
+def test_bands_of_an_error_add_up_and_see_their_waves():
+    x = 2 * np.pi * np.arange(64) / 64
+    truth = np.stack([np.sin(x), np.cos(2 * x)])
+    error = np.stack([0.3 * np.sin(2 * x) + 0.4 * np.cos(7 * x), 0.5 * np.sin(20 * x)])
+    bands = np.asarray(band_rmse(jnp.asarray(truth + error), jnp.asarray(truth)))
+    np.testing.assert_allclose(bands, np.sqrt([0.3**2 / 4, 0.4**2 / 4, 0.5**2 / 4]), rtol=1e-12)
+    assert np.sum(bands**2) == pytest.approx(np.mean(error**2))
+    coarse = band_rmse(jnp.ones((1, 4)), jnp.zeros((1, 4)))
+    np.testing.assert_allclose(coarse, [1, 0, 0], atol=1e-12)
+    with pytest.raises(ValueError, match="must agree, and edges"):
+        band_rmse(jnp.ones((1, 4)), jnp.zeros((1, 4)), (5, 5))
+
+
+def test_a_trajectory_is_trusted_until_it_is_not_correlated():
+    x = 2 * np.pi * np.arange(32) / 32
+    truth = np.broadcast_to(np.sin(x), (2, 5, 1, 32))
+    shift = np.array([[0.0, 0.1, 0.5, 1.5, 0.0], [0.0, 2.0, 0.0, 0.0, 0.0]])[..., None, None]  # cos 0.5 = 0.88
+    assert float(correlation_time(jnp.asarray(3 * np.sin(x + shift) + 1), jnp.asarray(truth))) == (3 + 1) / 2
+    assert float(correlation_time(jnp.full((1, 2, 1, 4), jnp.nan), jnp.ones((1, 2, 1, 4)))) == 0
