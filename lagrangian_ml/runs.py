@@ -20,7 +20,7 @@ from jaxtyping import Array, Inexact
 from .config import ConfigError, Targets, build, complete, parse_override, read_config, to_yaml
 from .config.folders import refuse_used, run_config
 from .config.objects import MISTAKES, Parts, call
-from .core import Point, Problem
+from .core import Point
 from .domains.files import find_file, read_samples, write_arrays
 from .metrics import errors, evaluate_field
 from .training import Checkpoints, RunDirectory, Task, begin, restore_model, run_task, set_precision
@@ -31,7 +31,7 @@ class Run:
     """A trained model with its problem. `predict` is its solution at many points, `field` at one, if it is one."""
 
     model: Any
-    problem: Problem
+    problem: Any  # of the kind of its method, such as core.Problem
     field: Any
     config: dict[str, Any]
     summary: dict[str, Any]

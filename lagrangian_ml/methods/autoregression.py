@@ -22,7 +22,7 @@ from ..domains.files import read_arrays
 from ..metrics import correlation_time, nrmse, relative_l2
 from ..operators import Emulator, TrajectoryProblem, Windows
 from ..training import Task
-from .operator_regression import Loss, check_loss, misfit
+from .operator_regression import Loss, check_loss, misfit, stored_source
 
 
 def autoregression(
@@ -62,7 +62,8 @@ def autoregression(
     if unroll < 1 or noise < 0 or (pushforward and unroll < 2):
         raise ValueError(f"unroll={unroll} must be at least 1, 2 for pushforward, and noise={noise} at least 0.")
     emulator = Emulator(model, problem.train, history=history, bundle=bundle, increments=increments, key=key)
-    windows = Windows(problem.train, history + unroll * bundle, source)
+    length = history + unroll * bundle
+    windows = Windows(problem.train, length, lambda arrays: stored_source(source, arrays))
     deviation = emulator.scales.value[0].std
 
     def fn(emulator, window):

@@ -54,13 +54,21 @@ def operator_regression(
     return Task(
         model=operator,
         objective={"data": regression_term(loss, problem.train.outputs)},
-        source=source({"data": problem.train}),
+        source=stored_source(source, {"data": problem.train}),
         field=None,
         errors=lambda model: {} if problem.validation is None else errors_on(model, problem.validation),
         test_errors=lambda model: test_errors(model, problem),
         against=against_file(problem),
         figures=lambda model, history, directory, title: save_figures(model, problem, history, directory, title),
     )
+
+
+def stored_source(source: Callable[..., Source], arrays: dict[str, Any]) -> Source:
+    """`source(arrays)`. ValueError for a source of another kind, such as one of collocation points."""
+    try:
+        return source(arrays)
+    except AttributeError as error:
+        raise ValueError("source: this method draws from stored samples; use source=batches.") from error
 
 
 def fit_scales(operator: Any, train: Pairs, normalise: bool) -> Any:

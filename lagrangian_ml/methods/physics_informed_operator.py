@@ -25,7 +25,7 @@ from ..domains import ArraySource
 from ..jets import SpectralJet
 from ..operators import Normalised, OperatorProblem, shapes_of
 from ..training import Task
-from .operator_regression import against_file, errors_on, save_figures, test_errors
+from .operator_regression import against_file, errors_on, save_figures, stored_source, test_errors
 
 
 class TimeCollocation(eqx.Module):
@@ -100,7 +100,7 @@ def physics_informed_operator(
     return Task(
         model=collocated,
         objective={"equation": Term(residual)},
-        source=source({"equation": initial}),
+        source=stored_source(source, {"equation": initial}),
         field=None,
         errors=lambda model: {} if validation is None else errors_on(model, validation),
         test_errors=lambda model: test_errors(model, problem),

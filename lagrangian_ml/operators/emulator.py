@@ -59,12 +59,24 @@ class Emulator(eqx.Module):
             given_out = Scale(jnp.zeros_like(scale.mean), scale.std)
         self.scales = Fixed((given, given_out if increments else given))
         self.history, self.bundle, self.increments = history, bundle, increments
+        if hasattr(self.operator, "fitted"):
+            self.operator = self.operator.fitted(*self._pairs(frames))
+
+    def _pairs(self, frames):
+        """What the operator sees and what it should give, of all windows of the trajectories."""
+        h, b, (t, c, *shape) = self.history, self.bundle, frames.shape[1:]
+        windows = jnp.concatenate([frames[:, k : k + h + b] for k in range(t - h - b + 1)])
+        seen, future = windows[:, :h], windows[:, h:]
+        scale_in, scale_out = self.scales.value
+        given = scale_out.normalise(future - seen[:, -1:] if self.increments else future, 2)
+        flat = lambda a, m: a.reshape(len(windows), m * c, *shape)
+        return flat(scale_in.normalise(seen, 2), h), flat(given, b)
 
     def __call__(self, frames: Float[Array, "h c *s"]) -> Float[Array, "b c *s"]:
         scale_in, scale_out = self.scales.value
         _, c, *shape = frames.shape
-        seen = scale_in.normalise(jnp.moveaxis(frames, 1, 0))
-        given = self.operator(jnp.moveaxis(seen, 0, 1).reshape(-1, *shape)).reshape(self.bundle, c, *shape)
+        seen = scale_in.normalise(frames, 1).reshape(-1, *shape)
+        given = self.operator(seen).reshape(self.bundle, c, *shape)
         values = scale_out.restore(given, axis=1)
         return values + frames[-1:] if self.increments else values
 
