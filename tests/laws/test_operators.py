@@ -198,9 +198,10 @@ ON_ANY_GRID = {
 }
 
 
-def of(table):
-    """The names of a table; networks of other kinds in two dimensions, which compile for long, are slow tests."""
-    slow = lambda name: name.endswith("_2d") and name != "fno_2d"
+def of(table, fast=None):
+    """The names of a table; networks in two dimensions but the FNO compile for long and are slow tests, or all but
+    `fast` ones."""
+    slow = lambda name: (name.endswith("_2d") and name != "fno_2d") if fast is None else name not in fast
     return [pytest.param(name, marks=pytest.mark.slow) if slow(name) else name for name in table]
 
 
@@ -268,7 +269,7 @@ def test_batches_are_samples_one_by_one(name):
         jax.tree.map(lambda a, b, k=k: np.testing.assert_allclose(a[k], b, rtol=1e-11, atol=1e-13), together, one(v))
 
 
-@pytest.mark.parametrize("name", of(OPERATORS))
+@pytest.mark.parametrize("name", of(OPERATORS, fast=("fno_1d", "fno_2d", "lgm_1d", "unet_1d", "deeponet", "pod")))
 def test_many_networks_at_once_are_those_one_by_one(name):
     make, shape = OPERATORS[name]
     v = draw(4, 2, *shape)
