@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Key
 from ..core import Point, Samples, Source, Term
 from ..domains import ArraySource
 from ..domains.files import read_arrays
-from ..metrics import correlation_time, nrmse, relative_l2
+from ..metrics import correlation_time, max_error, nrmse, relative_l2
 from ..operators import Emulator, TrajectoryProblem, Windows
 from ..training import Task
 from .operator_regression import Loss, check_loss, misfit, stored_source
@@ -58,13 +58,25 @@ def autoregression(
         ValueError: for a problem of another kind, numbers out of range, and trajectories that are too short.
     """
     if not isinstance(problem, TrajectoryProblem):
-        raise ValueError(f"problem is a {type(problem).__name__}; this method continues a TrajectoryProblem.")
+        raise ValueError(
+            f"the problem is of the kind {type(problem).__name__}; this method continues a TrajectoryProblem."
+        )
     if unroll < 1 or noise < 0 or (pushforward and unroll < 2):
         raise ValueError(f"unroll={unroll} must be at least 1, 2 for pushforward, and noise={noise} at least 0.")
     emulator = Emulator(model, problem.train, history=history, bundle=bundle, increments=increments, key=key)
     length = history + unroll * bundle
     windows = Windows(problem.train, length, lambda arrays: stored_source(source, arrays))
     deviation = emulator.scales.value[0].std
+    sets = {"train": problem.train, "validation": problem.validation, **problem.test}
+    for name, frames in sets.items():
+        if frames is not None and frames.shape[1] <= history:
+            raise ValueError(f"{name} trajectories have {frames.shape[1]} frames; history={history} needs more.")
+        if (
+            loss != "mean_square"
+            and frames is not None
+            and not jnp.all(jnp.any(frames != 0, (2, *range(3, frames.ndim))))
+        ):
+            raise ValueError(f"loss={loss}: a {name} trajectory has a frame that is zero; use loss=mean_square.")
 
     def fn(emulator, window):
         first, future = window.frames[:history], window.frames[history:]
@@ -105,21 +117,21 @@ def continue_trajectories(
 
 def rollout_errors(emulator: Emulator, frames: Float[Array, "n t c *s"]) -> dict[str, float]:
     """From the first `history` frames to the end: `nrmse`, the mean over samples and times of ‖û − u‖ / ‖u‖ of a frame
-    (APEBench's mean nRMSE), `nrmse_first` and `nrmse_last` of the first and last frame, `relative_l2` over all, and
-    `correlation_time`, in frames."""
+    (APEBench's mean nRMSE, for one component), `nrmse_first` and `nrmse_last` of its first and last frame,
+    `relative_l2` and `max` over all, and `correlation_time`, in frames. Ratios to a truth of zero are left out."""
     first, truth = frames[:, : emulator.history], frames[:, emulator.history :]
     return _measure(continue_trajectories(emulator, first, truth.shape[1]), truth)
 
 
 def _measure(values, truth):
-    space = tuple(range(2, truth.ndim))
-    return {
-        "nrmse": float(nrmse(values, truth, space)),
-        "nrmse_first": float(nrmse(values[:, :1], truth[:, :1], space)),
-        "nrmse_last": float(nrmse(values[:, -1:], truth[:, -1:], space)),
-        "relative_l2": float(relative_l2(values, truth)),
-        "correlation_time": float(correlation_time(values, truth)),
-    }
+    space, found = tuple(range(2, truth.ndim)), {}
+    if jnp.all(jnp.any(truth != 0, space)):
+        frames = {"nrmse": slice(None), "nrmse_first": slice(1), "nrmse_last": slice(-1, None)}
+        found = {name: nrmse(values[:, rows], truth[:, rows], space) for name, rows in frames.items()}
+    if jnp.any(truth != 0):
+        found["relative_l2"] = relative_l2(values, truth)
+    found |= {"max": max_error(values, truth), "correlation_time": correlation_time(values, truth)}
+    return {name: float(value) for name, value in found.items()}
 
 
 def _against(emulator, path):

@@ -5,6 +5,7 @@ al., arXiv 2010.08895, sec. 5), or of its square, or the mean square of û − u
 the training samples and stored in the model. The losses that are squares are residuals, for least-squares optimizers.
 """
 
+import inspect
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,7 @@ def operator_regression(
         ValueError: for a problem of another kind, an unknown loss, and a relative one of an output that is zero.
     """
     operator = fit_scales(model(*shapes_of(problem), key=key), problem.train, normalise)
+    check_sets(operator, problem)
     return Task(
         model=operator,
         objective={"data": regression_term(loss, problem.train.outputs)},
@@ -120,19 +122,38 @@ def predict(
 def predict_like(model: Any, pairs: Pairs) -> Float[Array, "n k *r"]:
     """The outputs on the grid of those of `pairs`. ValueError for an operator that cannot give them there."""
     shape = pairs.outputs.shape[1:]
-    here = eqx.filter_eval_shape(model, jax.tree.map(lambda array: array[0], pairs.inputs)).shape
-    if here == shape:
+    if _gives_them(model, pairs):
         return predict(model, pairs.inputs)
-    if here[0] != shape[0] or len(here) != len(shape):
-        raise ValueError(f"this operator makes {here} of {pairs.inputs.shape[1:]}; the outputs are {shape}.")
-    try:
-        values = predict(model, pairs.inputs, nodes(shape[1:], pairs.inputs.dtype))
-    except TypeError:
+    values = predict(model, pairs.inputs, nodes(shape[1:], pairs.inputs.dtype))
+    return jnp.moveaxis(values, -1, 1).reshape(pairs.outputs.shape)
+
+
+def _gives_them(model, pairs):
+    """Whether the operator gives the outputs by itself, else at points. ValueError if it does neither."""
+    shape = pairs.outputs.shape[1:]
+    one = jax.tree.map(lambda array: array[0], pairs.inputs)
+    here = eqx.filter_eval_shape(model, one).shape
+    if here == shape:
+        return True
+    if isinstance(pairs.inputs, Cloud) or here[0] != shape[0] or len(here) != len(shape):
+        raise ValueError(f"this operator makes {here} of a sample; the outputs are {shape}.")
+    inner = model.operator if isinstance(model, Normalised) else model
+    if "points" not in inspect.signature(type(inner).__call__).parameters:
         raise ValueError(
             f"the outputs are on {shape[1:]} points and the inputs on {pairs.inputs.shape[2:]}: this operator gives "
             "values on the grid of its input, so give both on one grid."
-        ) from None
-    return jnp.moveaxis(values, -1, 1).reshape(pairs.outputs.shape)
+        )
+    return False
+
+
+def check_sets(model: Any, problem: OperatorProblem) -> None:
+    """ValueError, naming the set, if the operator cannot give the outputs of the validation or of a test set."""
+    sets = {} if problem.validation is None else {"validation": problem.validation}
+    for name, pairs in (sets | dict(problem.test)).items():
+        try:
+            _gives_them(model, pairs)
+        except ValueError as error:
+            raise ValueError(f"the {name} samples: {error} Give others, such as by problem.test_strides.") from error
 
 
 def errors_on(model: Any, pairs: Pairs) -> dict[str, float]:
@@ -144,7 +165,9 @@ def _measure(values, truth, components):
     axes, found = tuple(range(1, truth.ndim)), {}
     if jnp.all(jnp.any(truth != 0, axis=axes)):
         found["nrmse"] = nrmse(values, truth, axes)
-    found |= {"relative_l2": relative_l2(values, truth), "max": max_error(values, truth)}
+    if jnp.any(truth != 0):
+        found["relative_l2"] = relative_l2(values, truth)
+    found["max"] = max_error(values, truth)
     values, truth = (jnp.moveaxis(a, components, -1) for a in (values, truth))
     if jnp.any(jnp.ptp(truth, axis=tuple(range(truth.ndim - 1))) > 0):
         found["vrmse"] = vrmse(values, truth)

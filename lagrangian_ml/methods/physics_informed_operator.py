@@ -25,7 +25,7 @@ from ..domains import ArraySource
 from ..jets import SpectralJet
 from ..operators import Normalised, OperatorProblem, shapes_of
 from ..training import Task
-from .operator_regression import against_file, errors_on, save_figures, stored_source, test_errors
+from .operator_regression import against_file, check_sets, errors_on, save_figures, stored_source, test_errors
 
 
 class TimeCollocation(eqx.Module):
@@ -82,6 +82,9 @@ def physics_informed_operator(
         )
     if num_nodes < 2:
         raise ValueError(f"num_nodes={num_nodes} must be at least 2.")
+    check_sets(lambda u0: jnp.zeros((k, *u0.shape[1:]), u0.dtype), problem)
+    if not jnp.std(problem.train.inputs) > 0:
+        raise ValueError("the initial values of the training samples are all the same constant.")
     horizon = max(times)
     initial = problem.train.inputs
     inner = Normalised(model((c, *shape), (num_nodes * c, *shape), key=key), initial, _like(initial, num_nodes))

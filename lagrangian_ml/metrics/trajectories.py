@@ -9,7 +9,7 @@ def correlation_time(
 ) -> Float[Array, ""]:
     """The mean over samples of the number of frames before the correlation with the truth falls below the threshold.
 
-    Pearson's correlation of a frame, over its components and points. A prediction that is not finite has none.
+    Pearson's correlation of a frame, over its components and points. One that is not finite, or constant, has none.
     ValueError for different shapes.
     """
     if prediction.shape != truth.shape:
@@ -17,5 +17,5 @@ def correlation_time(
     axes = tuple(range(2, truth.ndim))
     u, v = (a - jnp.mean(a, axis=axes, keepdims=True) for a in (prediction, truth))
     norms = jnp.sqrt(jnp.sum(u**2, axis=axes) * jnp.sum(v**2, axis=axes))
-    good = jnp.sum(u * v, axis=axes) >= threshold * norms
+    good = (jnp.sum(u * v, axis=axes) >= threshold * norms) & (norms > 0)
     return jnp.mean(jnp.sum(jnp.cumprod(good, axis=1), axis=1).astype(truth.dtype))

@@ -52,6 +52,12 @@ def _spread_over(a, v):
     return jnp.broadcast_to(jnp.expand_dims(a, range(v.ndim - a.ndim)), v.shape)
 
 
+def _shape_of_spread(a, v):
+    if a.ndim > v.ndim or any(m not in (1, n) for m, n in zip(a.shape[::-1], v.shape[::-1])):
+        raise ValueError(f"{a.shape} cannot be spread over {v.shape}: its axes must be the last ones there, or 1.")
+    return v.update(dtype=a.dtype, weak_type=a.weak_type)
+
+
 def _spread_batch(args, dims):
     (a, v), (dim_a, dim_v) = args, dims
     place = 0 if dim_v is None else dim_v
@@ -82,7 +88,7 @@ def _spread_transpose(cotangent, a, v):
 
 _spread = Primitive("spread")
 _spread.def_impl(_spread_over)
-_spread.def_abstract_eval(lambda a, v: v.update(dtype=a.dtype))
+_spread.def_abstract_eval(_shape_of_spread)
 batching.primitive_batchers[_spread] = _spread_batch
 ad.primitive_jvps[_spread] = _spread_jvp
 ad.primitive_transposes[_spread] = _spread_transpose

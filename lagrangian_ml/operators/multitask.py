@@ -82,14 +82,25 @@ class MultiTaskDeepONet(eqx.Module):
     def __call__(self, v: Float[Array, "c *s"], points: Float[Array, "m d"] | None = None) -> Float[Array, "..."]:
         """ValueError for an input at other sensors, and points of another dimension, than it was made for."""
         check_sensors(v, points, self.inputs, len(self.outputs) - 1)
-        u = self.operator(self._numbers(v), points)
+        return self.masked(v, self.operator(self._numbers(v), points), points)
+
+    @property
+    def num_unscaled(self) -> int:
+        """Components of the input, the last ones, that are no values and have no scale: the code and the mask."""
+        return self.num_codes + self.mask
+
+    def masked(
+        self, v: Float[Array, "c *s"], u: Float[Array, "..."], points: Float[Array, "m d"] | None = None
+    ) -> Float[Array, "..."]:
+        """The outputs u of the input v, 0 outside its mask."""
         if not self.mask:
             return u
         inside = evaluate(lambda x: nearest(v[-1] > 0.5, x)[:, None], points, (1, *self.outputs[1:]), v.dtype)
         return jnp.where(inside, u, 0)
 
     def _numbers(self, v):
-        code = v[self.num_values : self.num_values + self.num_codes].reshape(self.num_codes, -1)[:, 0]
+        first = (0,) * (v.ndim - 1)
+        code = v[(slice(self.num_values, self.num_values + self.num_codes), *first)]
         values = v[: self.num_values]
         if not self.mask:
             return jnp.concatenate([values.reshape(-1), code])

@@ -17,12 +17,18 @@ class Scale(eqx.Module):
     std: Float[Array, " c"]
 
     @classmethod
-    def of(cls, values: Float[Array, "n ..."], axis: int = 1, mask: Float[Array, "n ..."] | None = None) -> "Scale":
+    def of(cls, values: Float[Array, "n ..."], axis: int = 1, mask: Array | None = None) -> "Scale":
         """Over all samples and points, those within the mask if there is one; `axis` is that of the components."""
         others = tuple(a for a in range(values.ndim) if a != axis % values.ndim)
         inside = None if mask is None else jnp.broadcast_to(jnp.expand_dims(mask.astype(bool), axis), values.shape)
-        std = jnp.std(values, axis=others, where=inside)
-        return cls(jnp.mean(values, axis=others, where=inside), jnp.where(std > 0, std, 1.0))
+        mean, std = (take(values, axis=others, where=inside) for take in (jnp.mean, jnp.std))
+        varies = std > 1e-6 * jnp.abs(mean)  # below is the rounding of a constant
+        return cls(mean, jnp.where(varies, std, 1.0))
+
+    def without_last(self, count: int) -> "Scale":
+        """This scale, with the last components left as they are."""
+        kept = jnp.arange(self.mean.size) < self.mean.size - count
+        return Scale(jnp.where(kept, self.mean, 0.0), jnp.where(kept, self.std, 1.0))
 
     def normalise(self, v: Float[Array, "..."], axis: int = 0) -> Float[Array, "..."]:
         mean, std = self._along(v, axis)
@@ -49,7 +55,10 @@ class Normalised(eqx.Module):
         if isinstance(inputs, Cloud):
             scales = Scale.of(inputs.values, -1, inputs.mask), Scale.of(outputs, -1, inputs.mask)
         else:
-            scales = Scale.of(inputs), Scale.of(outputs)
+            masked = getattr(operator, "mask", False) and inputs.shape[2:] == outputs.shape[2:]
+            mask = inputs[:, -1] > 0.5 if masked else None
+            count = getattr(operator, "num_unscaled", 0)
+            scales = Scale.of(inputs, mask=mask).without_last(count), Scale.of(outputs, mask=mask)
         self.operator, self.scales = operator, Fixed(scales)
 
     def normalise(self, v: Cloud | Float[Array, "c *s"]) -> Cloud | Float[Array, "c *s"]:
@@ -61,9 +70,9 @@ class Normalised(eqx.Module):
         self, v: Cloud | Float[Array, "c *s"], points: Float[Array, "m d"] | None = None
     ) -> Float[Array, "..."]:
         scale = self.scales.value[1]
-        if points is not None:
-            return scale.restore(self.operator(self.normalise(v), points), -1)
-        u = self.operator(self.normalise(v))
-        if isinstance(v, Cloud):
-            return jnp.where(v.mask.astype(bool)[:, None], scale.restore(u, -1), 0)
-        return scale.restore(u)
+        arguments = () if points is None else (points,)
+        at_points = isinstance(v, Cloud) or points is not None
+        u = scale.restore(self.operator(self.normalise(v), *arguments), -1 if at_points else 0)
+        if isinstance(v, Cloud) and points is None:
+            return jnp.where(v.mask.astype(bool)[:, None], u, 0)
+        return self.operator.masked(v, u, points) if hasattr(self.operator, "masked") else u

@@ -190,5 +190,7 @@ def from_files(
 def shapes_of(problem: Any) -> tuple[Shapes | Cloud, Shapes]:
     """The shapes of one sample of an `OperatorProblem`. ValueError for a problem of another kind."""
     if not isinstance(problem, OperatorProblem):
-        raise ValueError(f"problem is a {type(problem).__name__}; this method learns from pairs, an OperatorProblem.")
+        raise ValueError(
+            f"the problem is of the kind {type(problem).__name__}; this method learns from pairs, an OperatorProblem."
+        )
     return problem.train.shapes

@@ -22,8 +22,6 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
-from .layout import spread
-
 Backend = Literal["dft", "fft"]
 Modes = tuple[Float[Array, "*k c"], Float[Array, "*k c"]]
 
@@ -51,7 +49,8 @@ def to_values(coefficients: Modes, shape: Sequence[int], backend: Backend = "dft
         return z
     weight = jnp.asarray(math.prod(shape) * _alpha(shape[-1], modes[-1])[:, None], re.dtype)
     grid = jax.ShapeDtypeStruct((*shape, re.shape[-1]), re.dtype)
-    weighted = re * spread(weight, re), im * spread(weight, im)
+    weight = jnp.expand_dims(weight, range(re.ndim - 2))
+    weighted = re * weight, im * weight
     return jax.linear_transpose(lambda u: to_modes(u, modes, backend), grid)(weighted)[0]
 
 
@@ -157,6 +156,8 @@ def _batch(args, dims, *, axis, table):
 
 def _shape_of_product(u, *, axis, table):
     old, new = table.shapes
+    if u.ndim <= axis + len(old) or u.shape[axis : axis + len(old)] != old:
+        raise ValueError(f"values {u.shape} have no axes {old} at {axis} with channels behind them.")
     return u.update(shape=(*u.shape[:axis], *new, *u.shape[axis + len(old) :]))
 
 

@@ -1,5 +1,6 @@
 """Operators learned from pairs, many seeds at once, and from the equation alone."""
 
+from dataclasses import replace
 from functools import partial
 
 import equinox as eqx
@@ -16,7 +17,17 @@ from lagrangian_ml.equations import Diffusion
 from lagrangian_ml.methods import ensemble, members, operator_regression, physics_informed_operator
 from lagrangian_ml.methods.operator_regression import errors_on, predict_like
 from lagrangian_ml.methods.physics_informed_operator import chebyshev_nodes, interpolation_matrix, interpolation_slopes
-from lagrangian_ml.operators import FNO, Cloud, DeepONet, OperatorProblem, Pairs, Transolver, from_files
+from lagrangian_ml.operators import (
+    FNO,
+    Cloud,
+    DeepONet,
+    MultiTaskDeepONet,
+    OperatorProblem,
+    Pairs,
+    Scale,
+    Transolver,
+    from_files,
+)
 from lagrangian_ml.training import Trainer, run_task
 
 KEY = jax.random.key(0)
@@ -81,9 +92,31 @@ def test_scales_belong_to_the_model(problem):
     assert isinstance(bare, FNO) and eqx.tree_equal(bare, here.operator)
 
 
+def test_codes_and_masks_have_no_scale():
+    """Nothing outside the mask has influence, and the solution is 0 there, in the units of the outputs too."""
+    rng = np.random.default_rng(0)
+    inside = np.arange(12) < rng.integers(10, 12, (8, 1))
+    values = rng.standard_normal((8, 12))
+    v = lambda outside: jnp.asarray(np.stack([np.where(inside, values, outside), np.ones((8, 12)), inside], 1))
+    outputs = jnp.asarray(np.where(inside, 5 + values, 0)[:, None])
+    net = partial(MultiTaskDeepONet, num_codes=1, mask=True, operator=partial(DeepONet, num_basis=4, width=8))
+    one, other = (operator_regression(OperatorProblem(Pairs(v(x), outputs)), net, key=KEY).model for x in (0.0, 1e6))
+    here, there = jax.vmap(one)(v(0.0)), jax.vmap(other)(v(1e6))
+    np.testing.assert_allclose(here, there, rtol=1e-9)
+    np.testing.assert_array_equal(np.asarray(here)[:, 0][~inside], 0)
+    assert np.ptp(np.asarray(here)[:, 0][inside]) > 1e-3
+    only_mask = MultiTaskDeepONet((2, 12), (1, 12), num_codes=0, mask=True, key=KEY)
+    assert only_mask(v(0.0)[0, ::2]).shape == (1, 12)
+
+
+def test_a_constant_is_not_scaled_by_its_rounding():
+    scale = Scale.of(jnp.full((100, 1, 64), 0.1, jnp.float32))
+    assert scale.std[0] == 1
+
+
 def test_squares_are_residuals_for_least_squares(problem):
     net = partial(DeepONet, num_basis=6, width=8, depth=1)
-    task = operator_regression(problem, net, loss="mean_square", key=KEY)
+    task = operator_regression(replace(problem, test={}), net, loss="mean_square", key=KEY)
     result = fit(task.model, task.objective, task.source, LevenbergMarquardt(), num_steps=8, key=KEY, log_every=1)
     losses = [record["loss"] for record in result.history]
     assert losses[-1] < 0.6 * losses[0]
@@ -110,7 +143,7 @@ def test_files_of_others_are_compared_with_at_their_resolution(tmp_path, problem
     np.savez(tmp_path / "fine.npz", x=fine.inputs[:, 0], y=fine.outputs)  # one component, its axis left out
     errors, arrays = task.against(task.model, tmp_path / "fine.npz")
     assert errors == pytest.approx(errors_on(task.model, fine)) and arrays["prediction"].shape == (3, 1, 36)
-    sensors = operator_regression(problem, partial(DeepONet, num_basis=4, width=4), key=KEY)
+    sensors = operator_regression(replace(problem, test={}), partial(DeepONet, num_basis=4, width=4), key=KEY)
     np.savez(tmp_path / "between.npz", x=waves(3, 12, 5).inputs, y=waves(3, 20, 5).outputs)
     assert sensors.against(sensors.model, tmp_path / "between.npz")[1]["prediction"].shape == (3, 1, 20)
     wrong = {
@@ -181,6 +214,7 @@ def test_what_cannot_be_learned_is_refused(problem):
         (lambda: OperatorProblem(train, waves(3, 24)), "validation samples are"),
         (lambda: OperatorProblem(train, None, {"other": Pairs(*(2 * [jnp.ones((2, 2, 12))]))}), "other has"),
         (lambda: operator_regression(problem, partial(NET, modes=8), key=KEY), "12 points on axis 0 have 1 to 7 modes"),
+        (lambda: operator_regression(problem, DeepONet, key=KEY), "the fine samples: the input has the shape"),
         (
             lambda: operator_regression(OperatorProblem(Pairs(train.inputs, 0 * train.outputs)), NET, key=KEY),
             "output 0 is zero everywhere; use loss=mean_square",
