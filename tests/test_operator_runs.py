@@ -52,7 +52,7 @@ def test_mistakes_are_told_before_training(place, monkeypatch, capsys):
     cases = [
         (["model.modes=10"], "16 points on axis 0 have 1 to 9 modes; got 10"),
         (["source=collocation"], "source: "),
-        (["method=autoregression"], "continues a TrajectoryProblem"),
+        (["method=autoregression"], "method: "),
         (["problem.num_train=0"], "num_train=0 must be at least 1"),
         ([f"problem.path={folder}", "problem.settings.equation.viscosity=0.2"], "holds another data set"),
         (["problem.recipe=burger"], "burger"),

@@ -19,7 +19,7 @@ class ReactionDiffusion(Equation):
     def __check_init__(self):
         require_nonnegative(diffusivity=self.diffusivity)
         if not self.reaction:
-            raise ValueError("reaction=() has no term; give the coefficients of u, u², …")
+            raise ValueError("reaction=() must have a term at least: give the coefficients of u, u², …")
 
     def linear(self, u: Jet) -> Inexact[Array, "c *s"]:
         return self.diffusivity * u.laplacian + self.reaction[0] * u.value
