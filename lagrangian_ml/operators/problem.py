@@ -71,6 +71,8 @@ class OperatorProblem:
             if pairs is not None:
                 cloud = isinstance(pairs.inputs, Cloud)
                 inputs = {"inputs": as_read(pairs.inputs) if cloud else pairs.inputs}
+                if cloud:
+                    _check_box(name, pairs.inputs)
                 _check(name, inputs | {"outputs": pairs.outputs})
                 if len(inputs["inputs"]) != len(pairs.outputs):
                     raise ValueError(f"{name} has {len(inputs['inputs'])} inputs and {len(pairs.outputs)} outputs.")
@@ -100,6 +102,15 @@ class TrajectoryProblem:
                         f"{name} has the shape {frames.shape}; expected (n, t, c, *s) with at least two frames and "
                         f"{self.train.shape[2:]} as in training."
                     )
+
+
+def _check_box(name, cloud):
+    points = np.asarray(cloud.points)[np.asarray(cloud.mask).astype(bool)]
+    if points.size and not (points.min() >= 0 and points.max() <= 1):
+        raise ValueError(
+            f"{name} has points from {points.min():.3g} to {points.max():.3g}; those of a cloud lie in the unit box, "
+            "[0, 1] on every axis: move and scale them."
+        )
 
 
 def _check(name, arrays):

@@ -190,6 +190,9 @@ def test_operators_of_clouds_are_learned_and_read_from_files(tmp_path):
     )
     errors, arrays = task.against(task.model, tmp_path / "test.npz")
     assert errors["nrmse"] > 0 and set(arrays) == {"x", "points", "mask", "y", "prediction"}
+    far = train.inputs._replace(points=3 * train.inputs.points)
+    with pytest.raises(ValueError, match="train has points from .* lie in the unit box"):
+        OperatorProblem(Pairs(far, train.outputs))
     with pytest.raises(ValueError, match="the array points, mask is missing"):
         np.savez(tmp_path / "grid.npz", x=train.inputs.values, y=train.outputs)
         task.against(task.model, tmp_path / "grid.npz")
