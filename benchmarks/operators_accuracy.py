@@ -19,6 +19,7 @@ from record import RESULTS, store
 BURGERS = ["experiment=burgers_fno"]
 DARCY = ["experiment=darcy_fno"]
 FISHER, TASKS = ["experiment=fisher_multitask_deeponet"], ("fisher", "newell", "nagumo")
+ALONE = ["source.batch_size=20", "trainer.num_steps=20000"]  # a third of the steps for one of three tasks
 CASES = {
     "antiderivative": ["experiment=antiderivative_deeponet"],
     "burgers": BURGERS,
@@ -36,7 +37,7 @@ CASES = {
         "model.operator.padding=0.1",
     ],
     "fisher, three tasks": FISHER,
-    **{f"fisher, {task} alone": [*FISHER, f"problem.only=[{task}]", "source.batch_size=20"] for task in TASKS},
+    **{f"fisher, {task} alone": [*FISHER, f"problem.only=[{task}]", *ALONE] for task in TASKS},
 }
 
 
