@@ -4,6 +4,7 @@ A data set is named by its recipe and what differs from it, as in `lagrangian-ml
 folder that belongs to exactly this recipe and seed, and extended where a run asks for more samples.
 """
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -175,9 +176,18 @@ def prepare(recipe: str, settings: Mapping[str, Any], num_samples: int, seed: in
                 f"{folder} holds another data set than {recipe} with these settings: {other[0]}. Give another "
                 "problem.path, or the settings that it was made with."
             )
-    if stored is None or stored["num_samples"] < num_samples or not (folder / manifest.NAME).exists():
-        _generate(recipe, settings, max(num_samples, (stored or wanted)["num_samples"]), seed, folder)
+    if _lacks(folder, stored, num_samples):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with open(folder.with_name(f".{folder.name}.lock"), "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # another run that makes it is waited for
+            stored = read_recipe(folder) if folder.is_dir() else None
+            if _lacks(folder, stored, num_samples):
+                _generate(recipe, settings, max(num_samples, (stored or wanted)["num_samples"]), seed, folder)
     return Dataset(folder)
+
+
+def _lacks(folder, stored, num_samples):
+    return stored is None or stored["num_samples"] < num_samples or not (folder / manifest.NAME).exists()
 
 
 def _generate(recipe, settings, num_samples, seed, folder):
