@@ -68,7 +68,7 @@ class UFNO(eqx.Module):
         shape = self.frame.padded(inputs[1:])
         modes = modes_of_axes(modes, shape)
         check_halvings(shape, num_levels)
-        block = {"growth": 1, "kernel": 3, "padding": "zeros" if padding else "periodic", "activation": activation}
+        block = {"growth": 1, "kernel": 3, "boundary": "zeros" if padding else "periodic", "activation": activation}
 
         def layer(number, key, sigma):
             keys = jax.random.split(key, 3)

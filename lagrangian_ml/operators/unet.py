@@ -29,11 +29,11 @@ class DepthwiseConvolution(eqx.Module):
 
     weight: Float[Array, "d k c"]
     bias: Float[Array, " c"]
-    padding: str = eqx.field(static=True)
+    boundary: str = eqx.field(static=True)
 
-    def __init__(self, width: int, dim: int, *, kernel: int, padding: str, key: Key[Array, ""]):
+    def __init__(self, width: int, dim: int, *, kernel: int, boundary: str, key: Key[Array, ""]):
         self.weight = jax.random.normal(key, (dim, kernel, width)) / kernel**0.5
-        self.bias, self.padding = jnp.zeros(width), padding
+        self.bias, self.boundary = jnp.zeros(width), boundary
 
     def __call__(self, v: Float[Array, "*s c"]) -> Float[Array, "*s c"]:
         for axis, kernel in enumerate(self.weight):
@@ -43,7 +43,7 @@ class DepthwiseConvolution(eqx.Module):
     def _along(self, axis, kernel, v):
         before = len(kernel) // 2
         ends = [(before, len(kernel) - 1 - before) if a == axis else (0, 0) for a in range(v.ndim)]
-        wide = jnp.pad(v, ends, mode="wrap" if self.padding == "periodic" else "constant")
+        wide = jnp.pad(v, ends, mode="wrap" if self.boundary == "periodic" else "constant")
         at = lambda start: jax.lax.slice_in_dim(wide, start, start + v.shape[axis], axis=axis)
         parts = [at(start) * spread(w, at(start)) for start, w in enumerate(kernel)]
         return sum(parts[1:], parts[0])
@@ -62,12 +62,12 @@ class Block(eqx.Module):
         dim: int,
         *,
         kernel: int = 7,
-        padding: str = "periodic",
+        boundary: str = "periodic",
         activation: str | Activation = "gelu",
         key: Key[Array, ""],
     ):
         keys = jax.random.split(key)
-        self.convolution = DepthwiseConvolution(width, dim, kernel=kernel, padding=padding, key=keys[0])
+        self.convolution = DepthwiseConvolution(width, dim, kernel=kernel, boundary=boundary, key=keys[0])
         self.norm, self.channels = Norm(width), ChannelMLP(width, 4 * width, width, activation=activation, key=keys[1])
 
     def __call__(self, v: Float[Array, "*s c"]) -> Float[Array, "*s c"]:
@@ -163,7 +163,7 @@ class UNet(eqx.Module):
         num_levels: int = 3,
         num_blocks: int = 1,
         kernel: int = 7,
-        padding: str = "periodic",
+        boundary: str = "periodic",
         positions: bool = False,
         activation: str | Activation = "gelu",
         key: Key[Array, ""],
@@ -175,19 +175,19 @@ class UNet(eqx.Module):
             num_levels: coarser grids below it.
             num_blocks: blocks of every level, on the way down and again on the way up.
             kernel: points of the convolutions on every axis.
-            padding: what the convolutions see beyond the boundaries.
+            boundary: periodic or zeros, what the convolutions see beyond the boundaries.
             positions: the place in the unit box is given to the first map.
 
         Raises:
-            ValueError: for numbers below 1, a grid not divisible by 2^num_levels, an unknown padding or activation.
+            ValueError: for numbers below 1, a grid not divisible by 2^num_levels, an unknown boundary or activation.
         """
         check_sizes(num_levels=num_levels, num_blocks=num_blocks, kernel=kernel)
-        if padding not in ("periodic", "zeros"):
-            raise ValueError(f"padding={padding!r} is unknown; choose periodic or zeros.")
+        if boundary not in ("periodic", "zeros"):
+            raise ValueError(f"boundary={boundary!r} is unknown; choose periodic or zeros.")
         keys, settings = jax.random.split(key), {"width": width, "num_hidden": 2 * width, "activation": activation}
         self.frame = Frame(inputs, outputs, **settings, positions=positions, key=keys[0])
         check_halvings(inputs[1:], num_levels)
-        block = {"num_blocks": num_blocks, "kernel": kernel, "padding": padding, "activation": activation}
+        block = {"num_blocks": num_blocks, "kernel": kernel, "boundary": boundary, "activation": activation}
         self.level, self.num_levels = Level(width, self.frame.dim, num_levels, **block, key=keys[1]), num_levels
 
     def __call__(self, v: Float[Array, "c *s"]) -> Float[Array, "k *s"]:

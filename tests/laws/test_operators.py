@@ -430,7 +430,7 @@ def test_parts_are_fitted_through_what_holds_them():
         (lambda: unet_1d()(draw(3, 24)), "expected 2 components on 1 axes"),
         (lambda: unet_2d()(draw(2, 8, 11)), "11 points on axis 1 are not divisible by 2"),
         (lambda: UNet((1, 12), (1, 12), num_levels=3, key=KEY), "12 points on axis 0 are not divisible by 8"),
-        (lambda: unet_1d(padding="reflect"), "'reflect' is unknown; choose periodic or zeros"),
+        (lambda: unet_1d(boundary="reflect"), "'reflect' is unknown; choose periodic or zeros"),
         (lambda: factorised_2d()(draw(2, 3, 12)), "3 points on axis 0 have 1 to 2 modes; got 3"),
         (lambda: factorised_2d(expansion=0), "expansion=0"),
         (lambda: tucker_1d(rank=1.5), "rank=1.5 is a share"),
