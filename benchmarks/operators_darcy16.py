@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from record import store
 
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (3e-3, 1e-2, 3e-2)
 MODES, WIDTH, BATCH = 8, 32, 20
 
 

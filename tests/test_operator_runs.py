@@ -48,7 +48,7 @@ def test_a_run_is_judged_by_unseen_samples_and_elsewhere(place, monkeypatch, cap
 
 def test_mistakes_are_told_before_training(place, monkeypatch, capsys):
     monkeypatch.chdir(place)
-    (folder,) = (place / "data").iterdir()
+    (folder,) = (place / "data").glob("[!.]*")
     cases = [
         (["model.modes=10"], "16 points on axis 0 have 1 to 9 modes; got 10"),
         (["source=collocation"], "source: "),
