@@ -86,6 +86,7 @@ def pairs(
         getattr(built, "equation", None),
         strided_grid(built.stored_grid, stride),
         tuple(float(times[frame]) for frame in output_frames) if evolves and times[0] == 0 else None,
+        data.name,
     )
 
 
@@ -116,8 +117,13 @@ def trajectories(
     train = read(0)
     if train_frames is not None and not 2 <= train_frames <= train.shape[1]:
         raise ValueError(f"train_frames={train_frames} must be 2 to {train.shape[1]}.")
+    times = build_group(_config(recipe, settings or {}, seed, 1), "dataset").times
     return TrajectoryProblem(
-        train[:, :train_frames], read(1) if num_validation else None, {"test": read(2)} if num_test else {}
+        train[:, :train_frames],
+        read(1) if num_validation else None,
+        {"test": read(2)} if num_test else {},
+        float(times[1] - times[0]),
+        data.name,
     )
 
 
@@ -141,7 +147,12 @@ def multitask(tasks: Mapping[str, OperatorProblem], only: tuple[str, ...] | None
     each = lambda kind: [(getattr(p, kind).inputs, getattr(p, kind).outputs) for p in coded.values()]
     validated = all(problem.validation is not None for problem in coded.values())
     tests = {f"{name}_{kind}": test for name, problem in coded.items() for kind, test in problem.test.items()}
-    return OperatorProblem(merge(each("train")), merge(each("validation")) if validated else None, tests)
+    return OperatorProblem(
+        merge(each("train")),
+        merge(each("validation")) if validated else None,
+        tests,
+        data=", ".join(problem.data for problem in coded.values()),
+    )
 
 
 def _coded(problem, number, count):

@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 
+import jax
 import pytest
 
 from lagrangian_ml.training import make_mesh
+from lagrangian_ml.training.mesh import check_mesh
 
 CHECK = """
 import json, tempfile, warnings
@@ -108,3 +110,9 @@ def test_a_run_on_a_mesh_resumes_with_the_same_bits(report):
 def test_a_mesh_of_devices_that_are_not_there(batch):
     with pytest.raises(ValueError, match=f"mesh.batch={batch}: allowed are 1 to"):
         make_mesh(batch)
+
+
+def test_a_mesh_whose_axes_are_explicit_is_refused():
+    mesh = jax.make_mesh((1,), ("batch",), axis_types=(jax.sharding.AxisType.Explicit,))
+    with pytest.raises(ValueError, match="'batch': 'Explicit'.*type Auto"):
+        check_mesh(mesh)

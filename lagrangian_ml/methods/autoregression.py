@@ -22,7 +22,7 @@ from ..domains.files import read_arrays
 from ..metrics import correlation_time, max_error, nrmse, relative_l2
 from ..operators import Emulator, TrajectoryProblem, Windows
 from ..training import Task
-from .operator_regression import Loss, check_loss, misfit, stored_source
+from .operator_regression import Loss, check_loss, misfit, stored_source, with_data
 
 
 def autoregression(
@@ -165,8 +165,8 @@ def _figures(emulator, problem, history, directory, title):
     truth = frames[0, emulator.history :]
     values = continue_trajectories(emulator, frames[:, : emulator.history], truth.shape[0])[0]
     shape = (truth.shape[0], *truth.shape[2:])
-    axes = [np.arange(1, shape[0] + 1.0), *(np.arange(n) / n for n in shape[1:])]
+    axes = [problem.interval * np.arange(1, shape[0] + 1.0), *(np.arange(n) / n for n in shape[1:])]
     mesh = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(shape))
     last = lambda frames: jnp.moveaxis(frames, 1, -1).reshape(-1, frames.shape[1])
     samples = Samples(Point(jnp.asarray(mesh[:, 1:]), jnp.asarray(mesh[:, 0])), last(truth), shape)
-    return save_run_figures(title, samples, last(values), history, Path(directory))
+    return save_run_figures(with_data(title, problem), samples, last(values), history, Path(directory))

@@ -21,7 +21,7 @@ from ..core import Source, Term
 from ..domains import ArraySource
 from ..metrics import relative_l2, vrmse
 from ..metrics.norms import max_error, nrmse
-from ..operators import Cloud, Normalised, OperatorProblem, Pairs, fitted, nodes, pairs_from_file, shapes_of
+from ..operators import Cloud, Normalised, OperatorProblem, Pairs, TrajectoryProblem, fitted, nodes, pairs_from_file, shapes_of
 from ..training import Task
 
 Loss = Literal["relative_l2", "relative_square", "mean_square"]
@@ -196,10 +196,16 @@ def against_file(problem: OperatorProblem) -> Callable[[Any, Path], tuple[dict[s
     return against
 
 
+def with_data(title: str, problem: OperatorProblem | TrajectoryProblem) -> str:
+    """The title of a figure, with what made the samples that it shows."""
+    return f"{title}, data {problem.data}" if problem.data else title
+
+
 def save_figures(model: Any, problem: OperatorProblem, history: list[dict], directory: Path, title: str) -> list[Path]:
     """Samples of the first test set (else of the validation or training set) as figures, with the history."""
     from ..plots import save_operator_figures, save_run_figures  # matplotlib is slow to import
 
+    title = with_data(title, problem)
     pairs = next(iter(problem.test.values()), problem.validation or problem.train)[:3]
     if isinstance(pairs.inputs, Cloud):
         return save_run_figures(title, None, None, history, directory)

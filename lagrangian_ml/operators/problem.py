@@ -56,6 +56,7 @@ class OperatorProblem:
     Attributes:
         equation, grid: what the outputs solve, and where, if it is known: for physics in the loss.
         times: of the outputs, one after the other as components, where the input is the state at t = 0.
+        data: what made the samples, for the titles of figures.
     """
 
     train: Pairs
@@ -64,6 +65,7 @@ class OperatorProblem:
     equation: Equation | None = None
     grid: Grid | None = None
     times: tuple[float, ...] | None = None
+    data: str = ""
 
     def __post_init__(self):
         sets = {"train": self.train, "validation": self.validation, **self.test}
@@ -87,11 +89,16 @@ class OperatorProblem:
 
 @dataclass(frozen=True)
 class TrajectoryProblem:
-    """A map from frames to the frames that follow, to be found from trajectories (n, t, c, *s) at equal times."""
+    """A map from frames to the frames that follow, to be found from trajectories (n, t, c, *s) at equal times.
+
+    `interval` is the time between frames, and `data` what made them, for figures.
+    """
 
     train: Float[Array, "n t c *s"]
     validation: Float[Array, "m t2 c *s"] | None = None
     test: Mapping[str, Float[Array, "k t3 c *s"]] = field(default_factory=dict)
+    interval: float = 1.0
+    data: str = ""
 
     def __post_init__(self):
         for name, frames in {"train": self.train, "validation": self.validation, **self.test}.items():

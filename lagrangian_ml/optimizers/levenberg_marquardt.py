@@ -134,7 +134,8 @@ def stack_residuals(objective: Objective, model: Any, batch: Batch) -> Float[Arr
         if term.kind != "residual":
             raise ValueError(
                 f"the term {name!r} is of kind {term.kind!r}, not a residual: least-squares optimizers need residuals. "
-                "Use a gradient method for it, such as optax.adam."
+                "Take a gradient method, such as optax.adam, or a loss that is a square where the method has one, such as "
+                "method.loss=relative_square."
             )
     values = evaluate_terms(objective, model, batch)
     return jnp.concatenate([((objective[k].weight / r.shape[0]) ** 0.5 * r).reshape(-1) for k, r in values.items()])

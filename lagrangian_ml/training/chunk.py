@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import Objective, Optimizer, Source, partition
-from .mesh import replicated, share_out
+from .mesh import check_mesh, replicated, share_out
 from .state import FitState
 
 Advance = Callable[[FitState, int], tuple[FitState, dict[str, Any], list[str]]]
@@ -29,6 +29,7 @@ def compile_chunk(
     arrays, static = eqx.partition(state, eqx.is_array)
     stored, source_static = eqx.partition(source, eqx.is_array)  # data are an argument: constants slow the compiler
     if mesh is not None:
+        check_mesh(mesh)
         arrays, stored = jax.device_put((arrays, stored), replicated(mesh))
 
     @jax.jit

@@ -19,6 +19,15 @@ def make_mesh(batch: int = -1) -> Mesh:
     return jax.make_mesh((len(devices),), ("batch",), axis_types=(AxisType.Auto,), devices=devices)
 
 
+def check_mesh(mesh: Mesh) -> None:
+    """ValueError unless the mesh has an axis "batch", and XLA lays out what a computation makes (axes of type Auto)."""
+    if "batch" not in mesh.shape or any(kind != AxisType.Auto for kind in mesh.axis_types):
+        raise ValueError(
+            f"the mesh has the axes {dict(zip(mesh.axis_names, (kind.name for kind in mesh.axis_types)))}; it needs an axis 'batch', "
+            "and all of type Auto: take lagrangian_ml.training.make_mesh(), or jax.make_mesh with axis_types."
+        )
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """The whole array on every device."""
     return NamedSharding(mesh, PartitionSpec())
