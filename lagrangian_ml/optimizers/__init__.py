@@ -4,5 +4,6 @@ from .causal import Causal
 from .levenberg_marquardt import LevenbergMarquardt
 from .march import March
 from .optax_adapter import from_optax
+from .quasi_newton import QuasiNewton
 
-__all__ = ["Causal", "LevenbergMarquardt", "March", "from_optax"]
+__all__ = ["Causal", "LevenbergMarquardt", "March", "QuasiNewton", "from_optax"]

@@ -11,7 +11,7 @@ from lagrangian_ml.core import Term, loss
 from lagrangian_ml.domains import ArraySource
 from lagrangian_ml.fields import MLP
 from lagrangian_ml.linalg import DampedLeastSquares, symmetric_product
-from lagrangian_ml.optimizers import Causal, LevenbergMarquardt, from_optax
+from lagrangian_ml.optimizers import Causal, LevenbergMarquardt, QuasiNewton, from_optax
 from lagrangian_ml.training import DivergedError, fit
 
 OPTIMIZERS = {
@@ -20,6 +20,9 @@ OPTIMIZERS = {
     "levenberg_marquardt": LevenbergMarquardt,
     "levenberg_marquardt_batch": lambda: LevenbergMarquardt(space="batch"),
     "causal": lambda: Causal(LevenbergMarquardt(), horizon=1.0),
+    "bfgs": lambda: QuasiNewton(update="bfgs", iterations=2),
+    "self_scaled_bfgs": lambda: QuasiNewton(update="self_scaled_bfgs", iterations=2),
+    "self_scaled_broyden": QuasiNewton,
 }
 LEAST_SQUARES = [name for name in OPTIMIZERS if name.startswith("levenberg")]
 
@@ -132,6 +135,8 @@ def test_a_jacobian_that_is_not_finite_stops_the_fit(name):
         (lambda: LevenbergMarquardt(max_tries=0), "max_tries=0"),
         (lambda: LevenbergMarquardt(acceleration=-1.0), "acceleration=-1.0"),
         (lambda: LevenbergMarquardt(space="both"), "'both'"),
+        (lambda: QuasiNewton(update="dfp"), "'dfp'"),
+        (lambda: QuasiNewton(iterations=0), "iterations=0"),
     ],
 )
 def test_wrong_settings_are_refused(make, culprit):
@@ -140,11 +145,16 @@ def test_wrong_settings_are_refused(make, culprit):
 
 
 @pytest.mark.parametrize("name", LEAST_SQUARES)
-def test_least_squares_refuses_losses_and_float32(name):
+def test_least_squares_refuses_losses(name):
     model, objective, batch = curve_fit()
     optimizer = OPTIMIZERS[name]()
     likelihood = {"data": Term(objective["data"].fn, kind="loss")}
     with pytest.raises(ValueError, match="'data' is of kind 'loss'"):
         optimizer.step(model, optimizer.init(model), likelihood, batch)
+
+
+@pytest.mark.parametrize("name", [*LEAST_SQUARES, "bfgs", "self_scaled_bfgs", "self_scaled_broyden"])
+def test_second_order_refuses_float32(name):
+    model, optimizer = curve_fit()[0], OPTIMIZERS[name]()
     with pytest.raises(ValueError, match="float64"):
         optimizer.init(jax.tree.map(lambda a: a.astype(jnp.float32) if eqx.is_array(a) else a, model))
