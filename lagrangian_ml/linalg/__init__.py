@@ -1,6 +1,13 @@
 """Numerics that methods share: damped least squares, roots, and transforms between grid values and modes."""
 
-from .least_squares import DampedLeastSquares, symmetric_product
+from .least_squares import (
+    ConjugateGradients,
+    GramSystem,
+    LeastSquares,
+    damped_least_squares,
+    is_in_batch,
+    symmetric_product,
+)
 from .modes import Transform, scale
 from .roots import monotone_root, newton_root
 from .small import log_abs_det, small_inverse
@@ -8,9 +15,13 @@ from .transforms import make_transform
 from .tridiagonal import Tridiagonal
 
 __all__ = [
-    "DampedLeastSquares",
+    "ConjugateGradients",
+    "GramSystem",
+    "LeastSquares",
     "Transform",
     "Tridiagonal",
+    "damped_least_squares",
+    "is_in_batch",
     "log_abs_det",
     "make_transform",
     "monotone_root",

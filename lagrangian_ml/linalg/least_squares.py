@@ -1,41 +1,175 @@
-"""The damped least-squares kernel: min ½‖J δ + r‖² + ½ μ‖δ‖², solved where the system is smaller.
+"""The damped least-squares kernel: min ½‖J δ + r‖² + ½ μ‖δ‖², for many μ and r at the price of one preparation.
 
-In parameter space (P ≤ N) by (JᵀJ + μI) δ = −Jᵀr, in batch space (N < P) by δ = −Jᵀ(JJᵀ + μI)⁻¹ r; the two are
-equal. The Gram matrix does not depend on μ, so that damping can be searched at the price of a Cholesky factor.
+`damped_least_squares` prepares a J that is stored, by one of
+
+- "cholesky": factors of JᵀJ + μI in parameter space (P ≤ N), of JJᵀ + μI in batch space, where δ = −Jᵀ(JJᵀ + μI)⁻¹ r;
+  the two are equal, and the smaller is the default. Errors grow as the square of J's condition number;
+- "qr": orthogonal factors of J and of [R; √μ I]: errors grow as the condition number, at about four times the cost;
+- "svd": δ = −V s/(s² + μ) Uᵀr without singular values below `rcond` times the largest: the truncated minimum-norm
+  solution where μ = 0;
+
+and `GramSystem` takes a Gram matrix that was summed up in parts, `ConjugateGradients` products with J and Jᵀ alone,
+preconditioned by a randomized Nyström approximation (Frangella, Tropp & Udell 2023, arXiv 2110.02820). All have
+`factor(μ)`, `solve(factor, r) -> δ` and `largest`, about the largest eigenvalue of JᵀJ. What r does not determine (the
+null space of J) is 0 in δ as μ → 0; to keep a given p there, solve for r + J p and add p.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
+
+Space = Literal["auto", "parameters", "batch"]
+Solver = Literal["cholesky", "qr", "svd"]
 
 
-class DampedLeastSquares(eqx.Module):
-    """The Gram matrix of J (N, P), ready to be solved for any damping and residuals r (N,)."""
+@runtime_checkable
+class LeastSquares(Protocol):
+    """A J that is ready to be solved."""
 
-    jacobian: Float[Array, "N P"]
+    @property
+    def largest(self) -> Float[Array, ""]: ...
+    def factor(self, damping: Float[Array, ""]) -> Any: ...
+    def solve(self, factor: Any, residuals: Float[Array, " N"]) -> Float[Array, " P"]: ...
+
+
+def damped_least_squares(
+    jacobian: Float[Array, "N P"], solver: Solver = "cholesky", space: Space = "auto", rcond: float = 0.0
+) -> LeastSquares:
+    """The prepared J; see the module. ValueError for an unknown solver or space, and a space for "svd"."""
+    if solver == "svd" and space == "auto":
+        u, s, vt = jnp.linalg.svd(jacobian, full_matrices=False)
+        return _Spectral(u, s, vt, rcond)
+    in_batch = is_in_batch(space, *jacobian.shape)
+    if solver == "cholesky":
+        gram = symmetric_product(jacobian.T if in_batch else jacobian)
+        return GramSystem(gram, lambda v: jacobian.T @ v, in_batch)
+    if solver == "qr":
+        return _Orthogonal(*jnp.linalg.qr(jacobian.T if in_batch else jacobian), in_batch)
+    raise ValueError(
+        f"solver={solver!r} with space={space!r}; choose cholesky or qr with the space auto, parameters or batch, or "
+        "svd with auto."
+    )
+
+
+def is_in_batch(space: Space, num_rows: int, num_parameters: int) -> bool:
+    """Whether the system is N×N. ValueError for an unknown space."""
+    if space not in ("auto", "parameters", "batch"):
+        raise ValueError(f'space={space!r}; choose "auto", "parameters" or "batch".')
+    return space == "batch" or (space == "auto" and num_rows < num_parameters)
+
+
+class GramSystem(eqx.Module):
+    """By Cholesky factors of a Gram matrix, JᵀJ, or JJᵀ if `in_batch`; `pull(v)` is Jᵀv."""
+
     gram: Float[Array, "m m"]
-    in_batch: bool = eqx.field(static=True)
+    pull: Callable[[Float[Array, " N"]], Float[Array, " P"]]
+    in_batch: bool = eqx.field(static=True, default=False)
 
-    def __init__(self, jacobian, space: Literal["auto", "parameters", "batch"] = "auto"):
-        if space not in ("auto", "parameters", "batch"):
-            raise ValueError(f'space={space!r}; choose "auto", "parameters" or "batch".')
-        N, P = jacobian.shape
-        self.in_batch = space == "batch" or (space == "auto" and N < P)
-        self.gram = symmetric_product(jacobian.T if self.in_batch else jacobian)
-        self.jacobian = jacobian
+    @property
+    def largest(self):
+        return jnp.max(jnp.diagonal(self.gram))
 
-    def factor(self, damping: Float[Array, ""]) -> Float[Array, "m m"]:
-        """The Cholesky factor for one damping μ > 0; not finite if the system is not numerically definite."""
+    def factor(self, damping):
+        """Not finite if the system is not numerically definite."""
         return jnp.linalg.cholesky(self.gram + damping * jnp.eye(self.gram.shape[0], dtype=self.gram.dtype))
 
-    def solve(self, factor: Float[Array, "m m"], residuals: Float[Array, " N"]) -> Float[Array, " P"]:
-        """δ for residuals r, with the factor of a damping."""
-        rhs = residuals if self.in_batch else self.jacobian.T @ residuals
-        solution = jax.scipy.linalg.cho_solve((factor, True), rhs)
-        return -(self.jacobian.T @ solution) if self.in_batch else -solution
+    def solve(self, factor, residuals):
+        solve = lambda rhs: jax.scipy.linalg.cho_solve((factor, True), rhs)
+        return -self.pull(solve(residuals)) if self.in_batch else -solve(self.pull(residuals))
+
+
+class _Orthogonal(eqx.Module):
+    """J = QR, or Jᵀ = QR in batch space, and QR factors of [R; √μ I] for every μ."""
+
+    q: Float[Array, "n k"]
+    r: Float[Array, "k m"]
+    in_batch: bool = eqx.field(static=True)
+
+    @property
+    def largest(self):
+        return jnp.max(jnp.sum(self.r**2, axis=0))
+
+    def factor(self, damping):
+        below = jnp.sqrt(damping) * jnp.eye(self.r.shape[1], dtype=self.r.dtype)
+        return jnp.linalg.qr(jnp.concatenate([self.r, below]))
+
+    def solve(self, factor, residuals):
+        q, r = factor
+        back = lambda rhs, trans=0: jax.scipy.linalg.solve_triangular(r, rhs, trans=trans)
+        if self.in_batch:  # (JJᵀ + μI)⁻¹ = (RᵀR + μI)⁻¹ = r⁻¹ r⁻ᵀ
+            return -self.q @ (self.r @ back(back(residuals, trans=1)))
+        return -back(q[: self.r.shape[0]].T @ (self.q.T @ residuals))
+
+
+class _Spectral(eqx.Module):
+    """J = U S Vᵀ."""
+
+    u: Float[Array, "N m"]
+    s: Float[Array, " m"]
+    vt: Float[Array, "m P"]
+    rcond: float = eqx.field(static=True)
+
+    @property
+    def largest(self):
+        return self.s[0] ** 2
+
+    def factor(self, damping):
+        kept = self.s > self.rcond * self.s[0]
+        below = self.s**2 + damping
+        return jnp.where(kept & (below > 0), self.s / jnp.where(below > 0, below, 1.0), 0.0)
+
+    def solve(self, factor, residuals):
+        return -(factor * (residuals @ self.u)) @ self.vt
+
+
+class ConjugateGradients(eqx.Module):
+    """At most `max_steps` preconditioned steps on (JᵀJ + μI) δ = −Jᵀr, to the relative residual `tolerance`.
+
+    `push(δ)` is Jδ and `pull(v)` Jᵀv. With `rank` ℓ > 0 the Gram matrix is approximated from ℓ products with random
+    vectors, once for all μ: JᵀJ ≈ U Λ Uᵀ, and the preconditioner is U (λ_ℓ + μ)(Λ + μ)⁻¹ Uᵀ + I − UUᵀ.
+    """
+
+    push: Callable[[Float[Array, " P"]], Float[Array, " N"]]
+    pull: Callable[[Float[Array, " N"]], Float[Array, " P"]]
+    basis: Float[Array, "P l"]
+    values: Float[Array, " l"]
+    largest: Float[Array, ""]
+    max_steps: int = eqx.field(static=True)
+    tolerance: float = eqx.field(static=True)
+
+    def __init__(self, push, pull, example, *, rank=0, max_steps=100, tolerance=1e-8, key: Key[Array, ""]):
+        """`example` is any vector (P,)."""
+        self.push, self.pull, self.max_steps, self.tolerance = push, pull, max_steps, tolerance
+        sketch, _ = jnp.linalg.qr(jax.random.normal(key, (example.size, max(rank, 1)), example.dtype))
+        image = jax.vmap(lambda v: pull(push(v)), 1, 1)(sketch)
+        self.largest = jnp.max(jnp.linalg.norm(image, axis=0)) * jnp.sqrt(example.size)
+        if rank == 0:
+            self.basis, self.values = jnp.zeros((example.size, 0)), jnp.zeros(0)
+            return
+        shift = jnp.finfo(example.dtype).eps * jnp.linalg.norm(image)
+        shifted = image + shift * sketch
+        factor = jnp.linalg.cholesky(sketch.T @ shifted)
+        root = jax.scipy.linalg.solve_triangular(factor, shifted.T, lower=True).T
+        self.basis, s, _ = jnp.linalg.svd(root, full_matrices=False)
+        self.values = jnp.maximum(s**2 - shift, 0.0)
+
+    def factor(self, damping):
+        return damping
+
+    def solve(self, factor, residuals):
+        smallest = self.values[-1] if self.values.size else 0.0
+        scale = (smallest + factor) / (self.values + factor) - 1
+
+        def precondition(v):
+            return v + self.basis @ (scale * (self.basis.T @ v))
+
+        product = lambda v: self.pull(self.push(v)) + factor * v
+        rhs = -self.pull(residuals)
+        return jax.scipy.sparse.linalg.cg(product, rhs, tol=self.tolerance, maxiter=self.max_steps, M=precondition)[0]
 
 
 def symmetric_product(a: Float[Array, "N P"], block: int = 256) -> Float[Array, "P P"]:

@@ -21,7 +21,17 @@ from ..core import Source, Term
 from ..domains import ArraySource
 from ..metrics import relative_l2, vrmse
 from ..metrics.norms import max_error, nrmse
-from ..operators import Cloud, Normalised, OperatorProblem, Pairs, TrajectoryProblem, fitted, nodes, pairs_from_file, shapes_of
+from ..operators import (
+    Cloud,
+    Normalised,
+    OperatorProblem,
+    Pairs,
+    TrajectoryProblem,
+    fitted,
+    nodes,
+    pairs_from_file,
+    shapes_of,
+)
 from ..training import Task
 
 Loss = Literal["relative_l2", "relative_square", "mean_square"]

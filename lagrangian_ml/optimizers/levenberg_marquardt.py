@@ -5,21 +5,20 @@ Levenberg 1944, Marquardt 1963; the damping rule is Nielsen's (IMM-REP-1999-05, 
 ρ > 0 and then μ ← μ·max(1/3, 1 − (2ρ − 1)³); else μ ← νμ, ν ← 2ν. The step follows the bend of its valley to second
 order (Transtrum & Sethna 2012, arXiv 1201.5885, eq. 7): it is δ + a with (JᵀJ + μI) a = −½ Jᵀ D²r[δ, δ], unless
 2‖a‖ > `acceleration`·‖δ‖, where D²r is two forward derivatives. Differences: a refused step is tried again at once
-with the same Jacobian, at most `max_tries` times in all, and the system is solved in parameter or batch space,
-whichever is smaller. Samples may change between steps: only μ and ν are carried over.
+with the same Jacobian, at most `max_tries` times in all; the system is solved in any way of `System`, and μ may be in
+units of ‖r‖ or ‖Jᵀr‖. Samples may change between steps: only μ and ν are carried over.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
-from ..core import Batch, Objective, evaluate_terms, partition
-from ..linalg import DampedLeastSquares
+from ..core import Batch, Objective
 from ._checks import require_float64
+from ._residuals import DampingUnit, Residuals, System, check_unit, damping_unit
 
 
 class LevenbergMarquardtState(NamedTuple):
@@ -42,11 +41,12 @@ class LevenbergMarquardt(eqx.Module):
     """Damped Gauss–Newton steps for up to a few thousand parameters, in float64.
 
     Args:
-        damping: the first μ, in units of the loss's curvature.
+        damping: the first μ, in `damping_unit`s of the loss's curvature.
         min_damping: μ is kept above it.
+        damping_unit: "constant", or ‖r‖ ("residual") or ‖Jᵀr‖ ("gradient"), by which μ is multiplied.
         acceleration: the largest 2‖a‖/‖δ‖ at which the second-order correction a is used; 0 switches it off.
         max_tries: at most so many dampings are tried in one step; if none lowers the loss, the model stays.
-        space: where the system is solved, "parameters" (P×P), "batch" (N×N), or "auto", the smaller.
+        system: how the system is solved, see `System`.
 
     `step` reports loss (before the step), damping, gain and tries. Raises ValueError in float32 and for an objective
     with a term of kind "loss".
@@ -54,18 +54,18 @@ class LevenbergMarquardt(eqx.Module):
 
     damping: float = 1e-2
     min_damping: float = 1e-14
+    damping_unit: DampingUnit = "constant"
     acceleration: float | int = 0.75
     max_tries: int = 8
-    space: Literal["auto", "parameters", "batch"] = "auto"
+    system: System = System()
 
     def __check_init__(self):
+        check_unit(self.damping_unit)
         if not (self.damping > 0 and self.min_damping > 0 and self.acceleration >= 0 and self.max_tries >= 1):
             raise ValueError(
                 f"damping={self.damping} and min_damping={self.min_damping} must be > 0, "
                 f"acceleration={self.acceleration} at least 0 and max_tries={self.max_tries} at least 1."
             )
-        if self.space not in ("auto", "parameters", "batch"):
-            raise ValueError(f'space={self.space!r}; choose "auto", "parameters" or "batch".')
 
     def init(self, model: Any) -> LevenbergMarquardtState:
         require_float64("LevenbergMarquardt", model)
@@ -75,23 +75,21 @@ class LevenbergMarquardt(eqx.Module):
         self, model: Any, state: LevenbergMarquardtState, objective: Objective, batch: Batch
     ) -> tuple[Any, LevenbergMarquardtState, dict[str, Array]]:
         """One step; see the class."""
-        trained, rest = partition(model)
-        theta, unravel = ravel_pytree(trained)
-        rebuild = lambda theta: eqx.combine(unravel(theta), rest)
-        residuals = lambda theta: stack_residuals(objective, rebuild(theta), batch)
-        r = residuals(theta)
+        problem = Residuals(objective, model, batch)
+        theta, residuals, r = problem.theta, problem.at, problem.r
         loss = 0.5 * jnp.sum(r**2)
-        system = DampedLeastSquares(stack_jacobian(objective, rebuild, theta, batch), self.space)
-        gradient = system.jacobian.T @ r
+        system, gradient = self.system.prepare(problem), problem.pull(r)
         # A Jacobian that is not finite is an error for the loop to report, not a step to be refused.
         loss = jnp.where(jnp.isfinite(gradient).all(), loss, jnp.nan)
+        unit = damping_unit(self.damping_unit, r, gradient)
         # More damping than this only shortens a gradient step that is tiny already, and would take long to shrink.
-        most = 1e3 * jnp.max(jnp.diagonal(system.gram)) + self.damping
+        most = 1e3 * system.largest / unit + self.damping
 
         def attempt(last: _Attempt) -> _Attempt:
-            factor = system.factor(last.damping)
+            mu = unit * last.damping
+            factor = system.factor(mu)
             delta = system.solve(factor, r)
-            predicted = 0.5 * jnp.dot(delta, last.damping * delta - gradient)
+            predicted = 0.5 * jnp.dot(delta, mu * delta - gradient)
             step = delta
             if self.acceleration > 0:
                 bend = 0.5 * system.solve(factor, _second_derivative(residuals, theta, delta))
@@ -113,7 +111,7 @@ class LevenbergMarquardt(eqx.Module):
         start = _Attempt(theta, loss, *state, gain=-jnp.ones(()), tries=jnp.zeros((), jnp.int32))
         end = jax.lax.while_loop(lambda a: ~(a.gain > 0) & (a.tries < self.max_tries), attempt, start)
         info = {"loss": loss, "damping": state.damping, "gain": jnp.maximum(end.gain, -1.0), "tries": end.tries}
-        return rebuild(end.theta), LevenbergMarquardtState(end.damping, end.growth), info
+        return problem.model(end.theta), LevenbergMarquardtState(end.damping, end.growth), info
 
 
 def _second_derivative(residuals, theta, delta):
@@ -126,27 +124,3 @@ def _second_derivative(residuals, theta, delta):
             "acceleration takes forward derivatives, which a term of this objective does not have (a custom reverse "
             f"rule, say: {str(error).splitlines()[0]}). Set acceleration=0."
         ) from error
-
-
-def stack_residuals(objective: Objective, model: Any, batch: Batch) -> Float[Array, " N"]:
-    """All residuals, scaled by √(weight / n), so that the loss is half their square; ValueError for a "loss" term."""
-    for name, term in objective.items():
-        if term.kind != "residual":
-            raise ValueError(
-                f"the term {name!r} is of kind {term.kind!r}, not a residual: least-squares optimizers need residuals. "
-                "Take a gradient method, such as optax.adam, or a loss that is a square where the method has one, such as "
-                "method.loss=relative_square."
-            )
-    values = evaluate_terms(objective, model, batch)
-    return jnp.concatenate([((objective[k].weight / r.shape[0]) ** 0.5 * r).reshape(-1) for k, r in values.items()])
-
-
-def stack_jacobian(objective: Objective, rebuild: Any, theta: Float[Array, " P"], batch: Batch) -> Float[Array, "N P"]:
-    """∂(stacked residuals)/∂θ, one backward pass a component and sample; `rebuild(theta)` is the model."""
-
-    def rows(term, samples):
-        jacobian = jax.vmap(jax.jacrev(lambda theta, sample: term.fn(rebuild(theta), sample)), (None, 0))
-        of_samples = jacobian(theta, samples)  # (n, k, P)
-        return ((term.weight / of_samples.shape[0]) ** 0.5 * of_samples).reshape(-1, theta.shape[0])
-
-    return jnp.concatenate([rows(term, batch[name]) for name, term in objective.items()])

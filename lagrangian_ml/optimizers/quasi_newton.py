@@ -18,7 +18,7 @@ step is several iterations on its samples, whose first gradient is the only one 
 that would not keep H positive is left out, and a search that fails starts again from a scaled identity.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -87,9 +87,7 @@ class QuasiNewton(eqx.Module):
         value_fn = lambda theta: loss(objective, eqx.combine(unravel(theta), rest), batch)
         value, grad = jax.value_and_grad(value_fn)(theta)
         zero = jnp.zeros((), jnp.int32)
-        start = _Iterate(
-            theta, value, grad, state.inverse_hessian @ grad, state, zero, jnp.zeros_like(value), zero
-        )
+        start = _Iterate(theta, value, grad, state.inverse_hessian @ grad, state, zero, jnp.zeros_like(value), zero)
         end = jax.lax.fori_loop(0, self.iterations, lambda _, now: self._iterate(value_fn, now), start)
         info = {
             "loss": jnp.where(jnp.isfinite(grad).all(), value, jnp.nan),  # for the loop to report, not to be refused
@@ -106,9 +104,8 @@ class QuasiNewton(eqx.Module):
         search = optax.scale_by_zoom_linesearch(self.max_tries, initial_guess_strategy="one")
         direction = -shrink * now.scaled
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-            s, found = search.update(
-                direction, search.init(now.theta), now.theta, value=now.value, grad=now.grad, value_fn=value_fn
-            )
+            known: Any = {"value": now.value, "grad": now.grad, "value_fn": value_fn}
+            s, found = cast(Any, search.update(direction, search.init(now.theta), now.theta, **known))
         value, grad = jnp.asarray(found.value), found.grad
         lower = jnp.isfinite(value) & jnp.isfinite(grad).all() & (value <= now.value) & (s @ now.grad < 0)
         y, length = grad - now.grad, found.learning_rate * shrink

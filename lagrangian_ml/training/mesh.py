@@ -22,9 +22,10 @@ def make_mesh(batch: int = -1) -> Mesh:
 def check_mesh(mesh: Mesh) -> None:
     """ValueError unless the mesh has an axis "batch", and XLA lays out what a computation makes (axes of type Auto)."""
     if "batch" not in mesh.shape or any(kind != AxisType.Auto for kind in mesh.axis_types):
+        axes = {name: kind.name for name, kind in zip(mesh.axis_names, mesh.axis_types, strict=True)}
         raise ValueError(
-            f"the mesh has the axes {dict(zip(mesh.axis_names, (kind.name for kind in mesh.axis_types)))}; it needs an axis 'batch', "
-            "and all of type Auto: take lagrangian_ml.training.make_mesh(), or jax.make_mesh with axis_types."
+            f"the mesh has the axes {axes}; it needs an axis 'batch', and all of type Auto: take "
+            "lagrangian_ml.training.make_mesh(), or jax.make_mesh with axis_types."
         )
 
 

@@ -59,8 +59,9 @@ def test_updates_are_those_of_the_paper(rule):
 
 @pytest.mark.parametrize("rule", UPDATES)
 def test_iterations_of_one_step_are_those_of_many(rule):
-    (*_, together), apart = run(QuasiNewton(rule, iterations=6), START, [10.0]), run(
-        QuasiNewton(rule, iterations=1), START, [10.0] * 6
+    (*_, together), apart = (
+        run(QuasiNewton(rule, iterations=6), START, [10.0]),
+        run(QuasiNewton(rule, iterations=1), START, [10.0] * 6),
     )
     np.testing.assert_allclose(together[1], apart[-1][1], rtol=1e-8)
     np.testing.assert_allclose(together[3], apart[-1][3], rtol=1e-6, atol=1e-10)
