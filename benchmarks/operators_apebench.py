@@ -25,7 +25,7 @@ import numpy as np
 from record import store
 
 SCENARIOS = {"advection-diffusion": "diff_adv_diff", "Burgers": "diff_burgers", "Kuramoto-Sivashinsky": "diff_ks"}
-STEPS, OURS = 10_000, 8_500
+STEPS, OURS = 10_000, 7_500
 
 
 def summary(errors):
@@ -96,16 +96,21 @@ def ours(name, seed, folder):
     batches = partial(ArraySource, batch_size=20)
     task = autoregression(TrajectoryProblem(jnp.asarray(saved["train"])), net, batches, key=key)
     optimizer = optax.adam(optax.warmup_cosine_decay_schedule(0.0, 1e-3, OURS // 5, OURS))
-    cpu = time.process_time()
-    result = fit(task.model, task.objective, task.source, optimizer, num_steps=OURS, key=key, log_every=OURS)
-    cpu = time.process_time() - cpu
+
+    def run(steps):
+        cpu = time.process_time()
+        done = fit(task.model, task.objective, task.source, optimizer, num_steps=steps, key=key, log_every=steps)
+        return done, time.process_time() - cpu
+
+    _, compiling = run(OURS // 100)
+    result, cpu = run(OURS)
     size = sum(a.size for a in jax.tree.leaves(partition(task.model)[0]))
     test = jnp.asarray(saved["test"])
     values = continue_trajectories(result.model, test[:, :1], test.shape[1] - 1)
     return {
         "errors": nrmse(values, saved["test"][:, 1:]),
         "seconds": result.seconds["run"],
-        "cpu": cpu,
+        "cpu": (cpu - compiling) / 0.99,
         "parameters": size,
     }
 

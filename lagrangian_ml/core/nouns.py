@@ -63,13 +63,29 @@ class Problem:
             raise ValueError(f"an evolving problem needs a horizon > 0; got horizon={self.horizon}.")
 
 
+class Weighted(NamedTuple):
+    """Samples whose squared residuals, or losses, count `weight` times; any source or optimizer may give them."""
+
+    sample: Any
+    weight: Float[Array, "*n"]
+
+
 @dataclass(frozen=True)
 class Term:
-    """One term of an objective: `fn(model, sample) -> (k,)`, the unsquared residual of ONE sample (or a loss)."""
+    """One term of an objective: `fn(model, sample) -> (k,)`, the unsquared residual of ONE sample (or a loss).
+
+    The term itself, `term(model, sample)`, is that of a `Weighted` sample too: √weight · residual, or weight · loss.
+    """
 
     fn: Callable[[Any, Any], Float[Array, " k"]]
     kind: Literal["residual", "loss"] = "residual"
     weight: float = 1.0
+
+    def __call__(self, model: Any, sample: Any) -> Float[Array, " k"]:
+        if not isinstance(sample, Weighted):
+            return self.fn(model, sample)
+        scale = sample.weight if self.kind == "loss" else jnp.sqrt(sample.weight)
+        return scale * self.fn(model, sample.sample)
 
 
 Objective = Mapping[str, Term]
@@ -90,7 +106,7 @@ def reweight(objective: Objective, weights: Mapping[str, float]) -> Objective:
 
 def evaluate_terms(objective: Objective, model: Any, batch: Batch) -> dict[str, Float[Array, "n k"]]:
     """The residuals of every term on its samples."""
-    return {name: jax.vmap(partial(term.fn, model))(batch[name]) for name, term in objective.items()}
+    return {name: jax.vmap(partial(term, model))(batch[name]) for name, term in objective.items()}
 
 
 def loss(objective: Objective, model: Any, batch: Batch) -> Float[Array, ""]:

@@ -1,6 +1,7 @@
 """Domains and their boundaries, conditions on them, sources of collocation points, random fields."""
 
-from .adaptive import ResidualAdaptive
+from .adaptive import ResidualAdaptive, RetainResampleRelease
+from .attention import ResidualAttention
 from .ball import Ball, Sphere
 from .box import Box, BoxFaces, interval
 from .conditions import (
@@ -36,6 +37,8 @@ __all__ = [
     "PowerLaw",
     "Region",
     "ResidualAdaptive",
+    "ResidualAttention",
+    "RetainResampleRelease",
     "Robin",
     "Sphere",
     "SquaredExponential",

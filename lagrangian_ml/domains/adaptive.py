@@ -1,7 +1,11 @@
-"""Residual-adaptive points, RAD of Wu, Zhu, Tan, Kartha and Lu (2023), arXiv 2207.10289, equation 2.
+"""Points that follow the residual: where it is large, more of them, or those that were there stay.
 
-From a pool of candidates, points are drawn without replacement with density p ∝ |r|^k / mean |r|^k + c. Unlike in the
-paper, a share of the points may be kept at a redraw, the oldest leaving first, so that the loss changes smoothly.
+RAD of Wu, Zhu, Tan, Kartha and Lu (2023), arXiv 2207.10289, equation 2: from a pool of candidates, points are drawn
+without replacement with density p ∝ |r|^k / mean |r|^k + c. Unlike in the paper, a share of the points may be kept at a
+redraw, the oldest leaving first, so that the loss changes smoothly.
+
+R3 of Daw, Bu, Wang, Perdikaris and Karpatne (2023), arXiv 2207.02338, algorithm 1: points with |r| above the mean are
+retained, all others released and drawn again. Its causal gate is `optimizers.Causal` here.
 """
 
 from collections.abc import Callable
@@ -45,3 +49,22 @@ class ResidualAdaptive(eqx.Module):
             1
         ]
         return jax.tree.map(lambda old, new: jnp.concatenate([old[num_new:], new[order]]), current, candidates)
+
+
+class RetainResampleRelease(eqx.Module):
+    """Points whose residual is above the mean stay, all others are drawn anew; `chunk` residuals at a time."""
+
+    chunk: int = eqx.field(static=True, default=2048)
+
+    def __check_init__(self):
+        if self.chunk < 1:
+            raise ValueError(f"chunk={self.chunk} must be at least 1.")
+
+    def __call__(
+        self, sampler: Callable, current: Any, residual: Callable[[Any], Array], *, key: Key[Array, ""]
+    ) -> Any:
+        """The points that follow `current`, as for `ResidualAdaptive`."""
+        sizes = jax.lax.map(lambda sample: jnp.linalg.norm(residual(sample)), current, batch_size=self.chunk)
+        fresh, stays = sampler(key=key, num=sizes.shape[0]), sizes > jnp.mean(sizes)
+        keep = lambda old, new: jnp.where(jnp.expand_dims(stays, range(1, old.ndim)), old, new)
+        return jax.tree.map(keep, current, fresh)

@@ -12,11 +12,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key, PyTree
 
-from ..core import Batch, Objective, Point, Problem, Samples
-from .adaptive import ResidualAdaptive
+from ..core import Batch, Objective, Point, Problem, Samples, Weighted
+from .adaptive import ResidualAdaptive, RetainResampleRelease
+from .attention import ResidualAttention
 from .conditions import BoundaryPoint, Periodic
 from .region import Domain, Region
 from .sobol import LAWS, Law
+
+Redraw = ResidualAdaptive | RetainResampleRelease
 
 
 class Interior(eqx.Module):
@@ -59,11 +62,15 @@ def _times(units, horizon):
 
 
 class Collocation(eqx.Module):
-    """Points for every term, those in use redrawn together every `resample_every` steps (0 keeps the first)."""
+    """Points for every term, those in use redrawn together every `resample_every` steps (0 keeps the first).
+
+    With `attention` the points of the equation come as `Weighted` samples.
+    """
 
     samplers: tuple[tuple[str, Callable], ...]
     resample_every: int = eqx.field(static=True)
-    adaptive: ResidualAdaptive | None = None
+    adaptive: Redraw | None = None
+    attention: ResidualAttention | None = None
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -72,17 +79,30 @@ class Collocation(eqx.Module):
     def init(self, key: Key[Array, ""]) -> PyTree:
         key, draw_key = jax.random.split(key)
         samples = eqx.filter_jit(self._draw)(draw_key, self.terms)
-        return {"key": key, "step": jnp.zeros((), jnp.int32), "samples": samples}
+        state = {"key": key, "step": jnp.zeros((), jnp.int32), "samples": samples}
+        if self.attention is None:
+            return state
+        return state | {"weights": jnp.ones(jax.tree.leaves(samples["equation"])[0].shape[0], float)}
 
     def next(self, state: PyTree, model: Any, objective: Objective) -> tuple[Batch, PyTree]:
         _require(objective, self.terms)
         key, samples = state["key"], state["samples"]
+        due = jnp.zeros((), bool)
         if self.resample_every:
             due = (state["step"] > 0) & (state["step"] % self.resample_every == 0)
             redraw = lambda key, samples: self._redraw(key, samples, model, objective)
             key, samples = jax.lax.cond(due, redraw, lambda key, samples: (key, samples), key, samples)
         batch = {name: samples[name] for name in objective}
-        return batch, {"key": key, "step": state["step"] + 1, "samples": samples}
+        new = {"key": key, "step": state["step"] + 1, "samples": samples}
+        if self.attention is None:
+            return batch, new
+        if "equation" not in objective:
+            return batch, new | {"weights": state["weights"]}
+        sizes = jax.vmap(lambda sample: jnp.linalg.norm(_residual(objective, model)(sample)))(samples["equation"])
+        first = (state["step"] == 0) | due
+        weights = jnp.where(first, self.attention.settled(sizes), self.attention.update(state["weights"], sizes))
+        weights = jax.lax.stop_gradient(weights)
+        return batch | {"equation": Weighted(samples["equation"], weights**2)}, new | {"weights": weights}
 
     def _draw(self, key, names):
         samplers, keys = dict(self.samplers), jax.random.split(key, len(names))
@@ -92,13 +112,18 @@ class Collocation(eqx.Module):
         key, draw_key, adapt_key = jax.random.split(key, 3)
         if self.adaptive is None or "equation" not in objective:
             return key, samples | self._draw(draw_key, tuple(objective))
-        term = objective["equation"]
-        if term.kind != "residual":
-            raise ValueError(f"adaptive points need kind='residual' in the term 'equation', not kind={term.kind!r}.")
+        residual = _residual(objective, model)
         fresh = self._draw(draw_key, tuple(name for name in objective if name != "equation"))
-        residual = lambda sample: term.fn(model, sample)
         points = self.adaptive(dict(self.samplers)["equation"], samples["equation"], residual, key=adapt_key)
         return key, samples | fresh | {"equation": points}
+
+
+def _residual(objective, model):
+    """Of the equation at one point. ValueError for a loss."""
+    term = objective["equation"]
+    if term.kind != "residual":
+        raise ValueError(f"adaptive points need kind='residual' in the term 'equation', not kind={term.kind!r}.")
+    return lambda sample: term(model, sample)
 
 
 def collocation(
@@ -109,7 +134,8 @@ def collocation(
     num_boundary: int = 256,
     law: Law = "sobol",
     resample_every: int = 25,
-    adaptive: ResidualAdaptive | None = None,
+    adaptive: Redraw | None = None,
+    attention: ResidualAttention | None = None,
 ) -> Collocation:
     """Collocation points of the problem; `num_boundary` counts on each condition. Balanced best for powers of two.
 
@@ -130,7 +156,7 @@ def collocation(
     if problem.boundary:
         regions, shifts = zip(*(_region_and_shift(domain, condition) for condition in problem.boundary), strict=True)
         samplers["boundary"] = OnBoundary(regions, shifts, num_boundary, horizon, law)
-    return Collocation(tuple(samplers.items()), resample_every, adaptive)
+    return Collocation(tuple(samplers.items()), resample_every, adaptive, attention)
 
 
 def _region_and_shift(domain, condition):

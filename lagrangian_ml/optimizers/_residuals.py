@@ -103,7 +103,7 @@ class Residuals:
         return jnp.concatenate(rows)
 
     def _rows(self, term, samples):
-        one = jax.jacrev(lambda theta, sample: term.fn(self.model(theta), sample))
+        one = jax.jacrev(lambda theta, sample: term(self.model(theta), sample))
         return jax.vmap(one, (None, 0))(self.theta, samples).reshape(-1, self.theta.size)
 
     def gram_matrix(self, chunk: int) -> Float[Array, "P P"]:

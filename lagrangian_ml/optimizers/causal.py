@@ -4,7 +4,7 @@ Wang, Sankaran & Perdikaris 2022 (arXiv 2203.07404): the times are cut into chun
 chunk i are weighted by wᵢ = exp(−ε Σ_{k<i} Lₖ), where Lₖ is the mean square of those in chunk k; no gradient passes
 through wᵢ. ε takes the next larger value when the last chunk has the weight 0.99. Differences: points may lie anywhere
 in a chunk, Lₖ is that of the whole objective at these times, and the optimizer inside is any: it is given each sample
-with its weight, and residuals multiplied by √w.
+with its weight.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ..core import Batch, Objective, Optimizer, Term, evaluate_terms
+from ..core import Batch, Objective, Optimizer, Weighted, evaluate_terms
 
 RIPE = 0.99  # the weight of the last chunk at which ε grows
 
@@ -54,10 +54,8 @@ class Causal(eqx.Module):
     def step(self, model: Any, state: PyTree, objective: Objective, batch: Batch) -> tuple[Any, PyTree, dict]:
         level = state["level"]
         weights, times = self.weights(model, level, objective, batch)
-        roots = {name: jnp.sqrt(weights)[chunks] for name, chunks in times.items()}
-        terms = {name: _weighted(term) if name in roots else term for name, term in objective.items()}
-        samples = {name: (batch[name], roots[name]) if name in roots else batch[name] for name in objective}
-        model, inner, info = self.optimizer.step(model, state["optimizer"], terms, samples)
+        weighted = {name: _weighted(batch[name], weights[chunks]) for name, chunks in times.items()}
+        model, inner, info = self.optimizer.step(model, state["optimizer"], objective, {**batch, **weighted})
         ripe = (weights[-1] > RIPE) & (level + 1 < len(self.tolerances))
         info = info | {"causal_weight": weights[-1], "causal_tolerance": self._tolerance(level, weights.dtype)}
         return model, {"optimizer": inner, "level": level + ripe.astype(level.dtype)}, info
@@ -82,8 +80,10 @@ class Causal(eqx.Module):
 
 
 def _times(samples) -> Any:
-    return getattr(samples, "t", None)
+    return getattr(samples.sample if isinstance(samples, Weighted) else samples, "t", None)
 
 
-def _weighted(term):
-    return Term(lambda model, sample: sample[1] * term.fn(model, sample[0]), term.kind, term.weight)
+def _weighted(samples, weights):
+    if isinstance(samples, Weighted):
+        return Weighted(samples.sample, weights * samples.weight)
+    return Weighted(samples, weights)

@@ -9,7 +9,7 @@ import pytest
 from jaxtyping import TypeCheckError
 from scipy import stats
 
-from lagrangian_ml.core import Equation, Jet, Point, Problem, Samples, Term
+from lagrangian_ml.core import Equation, Jet, Point, Problem, Samples, Term, loss
 from lagrangian_ml.domains import (
     ArraySource,
     Ball,
@@ -19,6 +19,8 @@ from lagrangian_ml.domains import (
     Periodic,
     PowerLaw,
     ResidualAdaptive,
+    ResidualAttention,
+    RetainResampleRelease,
     Robin,
     Union,
     boundary_residual,
@@ -111,6 +113,9 @@ def test_grids_and_bad_arguments():
         lambda: Box([0.0] * 20, [1.0] * 20).sample(8, key=KEY, law="sobol"),
         lambda: L_SHAPE.boundary.distance(jnp.zeros(2)),
         lambda: ResidualAdaptive(keep=1.0),
+        lambda: ResidualAttention(decay=1.0),
+        lambda: ResidualAttention(potential="linear"),
+        lambda: RetainResampleRelease(chunk=0),
         lambda: collocation(PROBLEM, resample_every=-1),
         lambda: collocation(Problem(Diffusion(), L_SHAPE, lambda x: x[:1], Periodic(0), 1.0)),
         lambda: collocation(Problem(Diffusion(), Ball([0.0], 1.0), lambda x: x, Periodic(0), 1.0)),
@@ -188,6 +193,36 @@ def test_adaptive_points_gather_where_the_residual_is_large():
     assert len(np.unique(second["equation"].t)) == 128  # without replacement
     with pytest.raises(ValueError, match="kind"):
         source.next(state, jnp.zeros(1), {"equation": Term(PEAK.fn, kind="loss")})
+
+
+def test_points_above_the_mean_residual_are_retained():
+    source = collocation(PROBLEM, num_points=128, resample_every=1, adaptive=RetainResampleRelease(chunk=50))
+    step = jax.jit(lambda state: source.next(state, jnp.array([0.3]), {"equation": PEAK}))
+    first, state = step(source.init(KEY))
+    second, _ = step(state)
+    points = first["equation"]
+    sizes = jnp.abs(jax.vmap(lambda point: PEAK.fn(jnp.array([0.3]), point))(points))[:, 0]
+    stays = np.asarray(sizes > jnp.mean(sizes))
+    assert 0 < stays.sum() < 128
+    for old, new in zip(jax.tree.leaves(points), jax.tree.leaves(second["equation"]), strict=True):
+        np.testing.assert_array_equal(np.asarray(old)[stays], np.asarray(new)[stays])
+        assert not np.intersect1d(np.asarray(old)[~stays], np.asarray(new)[~stays]).size
+
+
+@pytest.mark.parametrize("potential", ["quadratic", "exponential"])
+def test_attention_settles_at_the_residuals_and_weighs_them(potential):
+    attention = ResidualAttention(decay=0.5, share=0.8, potential=potential)
+    source, model = collocation(PROBLEM, num_points=64, resample_every=0, attention=attention), jnp.array([0.3])
+    step = jax.jit(lambda state, model: source.next(state, model, {"equation": PEAK}))
+    batch, state = step(source.init(KEY), model)
+    points, weight = batch["equation"]
+    sizes = jnp.linalg.norm(jax.vmap(lambda point: PEAK.fn(model, point))(points), axis=1)
+    expected = 0.2 + 0.8 * (sizes / sizes.max() if potential == "quadratic" else 64 ** (sizes / sizes.max() - 1))
+    np.testing.assert_allclose(weight, expected**2, rtol=1e-6)
+    other, state = step(state, jnp.array([0.7]))
+    assert (np.abs(np.sqrt(other["equation"].weight) - np.sqrt(weight)) <= 0.4 + 1e-6).all()  # half of the share
+    weighted = 0.5 * jnp.mean(weight * sizes**2)
+    np.testing.assert_allclose(loss({"equation": PEAK}, model, batch), weighted, rtol=1e-6)
 
 
 def test_array_source_visits_every_sample_once_an_epoch():
