@@ -7,8 +7,9 @@ data (50 training trajectories of 51 frames, 30 test trajectories of 201, 160 po
 "FNO;12;18;4;gelu", one step ahead, by 10,000 steps of Adam with its schedule. Ours trains `FNO` with as many modes,
 channels and layers by the method `autoregression`, with the same batches and schedule over 7,500 steps, as many as fit
 into 0.6 of the seconds. Errors are nRMSEs of rollouts of the test trajectories: the mean over 200 frames, and the
-geometric mean over the first 100. Seconds are of the steps alone: those of a run less those of a run with a hundredth of
-the steps, and for ours by its own clock. One process for each; run it on one core (`taskset -c 0`) where others are busy.
+geometric mean over the first 100. Seconds are of the steps alone: those of a run less those of a run with a hundredth
+of the steps, and for ours by its own clock. One process for each; run it on one core (`taskset -c 0`) where others are
+busy.
 """
 
 import argparse
