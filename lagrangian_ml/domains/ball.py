@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import equinox as eqx
 import jax
@@ -10,18 +11,31 @@ from jaxtyping import Array, Bool, Float
 
 from .region import Domain, Region
 
+Uniform = Literal["volume", "radius"]
+
 
 class Ball(Domain):
-    """The ball |x − center| < radius. Raises ValueError unless radius > 0."""
+    """The ball |x − center| < radius, whose points are drawn uniform in volume, or in direction and in |x − center|.
+
+    In 100 dimensions 99 % of the volume lies beyond 0.95 of the radius: there the second is what PINNs use.
+    Raises ValueError unless radius > 0.
+    """
 
     center: tuple[float, ...] = eqx.field(static=True)
     radius: float = eqx.field(static=True)
+    uniform: Uniform = eqx.field(static=True)
 
-    def __init__(self, center: Sequence[float | int], radius: float | int = 1.0):
+    def __init__(self, center: Sequence[float | int], radius: float | int = 1.0, uniform: Uniform = "volume"):
         self.center = tuple(float(value) for value in center)
-        self.radius = float(radius)
+        self.radius, self.uniform = float(radius), uniform
         if not self.center or not self.radius > 0:
             raise ValueError(f"a ball needs a center with at least one entry and radius > 0; got {center}, {radius}.")
+        if uniform not in get_args(Uniform):
+            raise ValueError(f"uniform={uniform!r} is unknown; choose one of {', '.join(get_args(Uniform))}.")
+
+    @property
+    def dim(self) -> int:
+        return len(self.center)
 
     @property
     def bounds(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -33,14 +47,15 @@ class Ball(Domain):
 
     @property
     def measure(self) -> float:
-        return math.pi ** (self.dim / 2) / math.gamma(self.dim / 2 + 1) * self.radius**self.dim
+        half = self.dim / 2
+        return math.exp(half * math.log(math.pi) - math.lgamma(half + 1) + self.dim * math.log(self.radius))
 
     @property
     def boundary(self) -> "Sphere":
         return Sphere(self)
 
     def from_unit(self, unit: Float[Array, " k"]) -> Float[Array, " d"]:
-        radius = self.radius * unit[0] ** (1 / self.dim)
+        radius = self.radius * (unit[0] ** (1 / self.dim) if self.uniform == "volume" else unit[0])
         return jnp.asarray(self.center, unit.dtype) + radius * _direction(unit[1:])
 
     def contains(self, x: Float[Array, " d"]) -> Bool[Array, ""]:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from .sobol import Law, unit_points
+from .sobol import MAX_SOBOL_DIM, Law, unit_points
 
 Side = Literal["lower", "upper"]
 
@@ -32,6 +32,11 @@ class Sampled(eqx.Module):
     @abc.abstractmethod
     def from_unit(self, unit: Float[Array, " k"]) -> Any:
         """The point, or (point, outward normal) on a boundary, that stands at `unit`."""
+
+    @property
+    def best_law(self) -> Law:
+        """ "sobol" in the dimensions that have such points, else "uniform"."""
+        return "sobol" if self.unit_dim <= MAX_SOBOL_DIM else "uniform"
 
     @property
     def num_candidates(self) -> int:

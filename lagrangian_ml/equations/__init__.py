@@ -2,7 +2,7 @@
 
 from .advection import AdvectedProfile, Advection
 from .advection_diffusion import AdvectionDiffusion, MovingGaussian, MovingSines
-from .allen_cahn import AllenCahn, AllenCahnFront, AllenCahnKink
+from .allen_cahn import AllenCahn, AllenCahnFront, AllenCahnKink, SteadyAllenCahn
 from .burgers import Burgers, BurgersFront, ColeHopf, PotentialBurgers, VectorBurgers
 from .cahn_hilliard import CahnHilliard
 from .coefficients import at_points
@@ -27,7 +27,9 @@ from .passive_transport import Continuity, PassiveTransport
 from .poisson import Poisson
 from .reaction_diffusion import ReactionDiffusion
 from .shallow_water import DamBreak, LakeAtRest, ShallowWater
+from .sine_gordon import SineGordon
 from .swift_hohenberg import SwiftHohenberg
+from .two_body import ClosedFormSource, TwoBody
 from .velocity_fields import ABC, DoubleGyre, Rotation, Saddle, Shear, Swirl
 from .wave import StandingWave, TravellingWave, Wave
 
@@ -47,6 +49,7 @@ __all__ = [
     "BurgersFront",
     "CahnHilliard",
     "ColeHopf",
+    "ClosedFormSource",
     "CombustionKuramotoSivashinsky",
     "CompressibleNavierStokes",
     "Continuity",
@@ -84,13 +87,16 @@ __all__ = [
     "Saddle",
     "ShallowWater",
     "Shear",
+    "SineGordon",
     "Sines",
     "Soliton",
     "Solitons",
     "StandingWave",
+    "SteadyAllenCahn",
     "SwiftHohenberg",
     "Swirl",
     "TaylorGreen",
+    "TwoBody",
     "TravellingWave",
     "VectorBurgers",
     "VelocityNavierStokes",

@@ -1,7 +1,11 @@
 """The Allen–Cahn equation, u_t = ε Δu + r (u − u³), in any dimension.
 
-Phases u = ±1 are stable, u = 0 is not. The usual test of PINNs (Raissi et al. 2019) has ε = 1e-4, r = 5.
+Phases u = ±1 are stable, u = 0 is not. The usual test of PINNs (Raissi et al. 2019) has ε = 1e-4, r = 5. At rest, with
+ε = r = 1 and a source, it is a test in high dimension.
 """
+
+from collections.abc import Callable
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -9,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
 from ..core import Equation, Jet
-from .coefficients import Scalar, require_nonnegative
+from .coefficients import Scalar, at_points, require_nonnegative
 
 
 class AllenCahn(Equation):
@@ -26,6 +30,24 @@ class AllenCahn(Equation):
 
     def nonlinear(self, u: Jet) -> Inexact[Array, "c *s"]:
         return -self.reaction * u.value**3
+
+
+class SteadyAllenCahn(Equation):
+    """Δu + u − u³ = f; `source(x: (d,)) -> (c,)` is f, or None for 0."""
+
+    steady: ClassVar[bool] = True
+    source: Callable | None = None
+
+    def linear(self, u: Jet) -> Inexact[Array, "c *s"]:
+        return u.laplacian + u.value
+
+    def nonlinear(self, u: Jet) -> Inexact[Array, "c *s"]:
+        return -(u.value**3)
+
+    def residual(self, jet: Jet) -> Inexact[Array, "c *s"]:
+        """Δu + u − u³ − f"""
+        found = self.linear(jet) + self.nonlinear(jet)
+        return found if self.source is None else found - at_points(self.source, jet.x)
 
 
 class AllenCahnFront(eqx.Module):

@@ -10,7 +10,7 @@ Usual implementations list a rule for every primitive; here the rules are `jax.j
 that whatever JAX can differentiate has one, and XLA removes what a linear primitive does not need.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from math import factorial
@@ -105,36 +105,47 @@ def _push(f: Callable, seed: tuple[Array, ...], rule: Callable, lift: Callable) 
     closed, out_shape = jax.make_jaxpr(f, return_shape=True)(seed[0])
     if len(closed.jaxpr.outvars) != 1:
         raise ValueError(f"a field returns one array (c,); got {out_shape}.")
-    (out,) = _walk(closed.jaxpr, closed.consts, [_Bundle(seed)], rule)
+    (out,) = walk(closed.jaxpr, closed.consts, [_Bundle(seed)], partial(_apply, rule), _Bundle)
     return out.parts if isinstance(out, _Bundle) else lift(jnp.asarray(out))
 
 
-def _walk(jaxpr: Any, consts: list, args: list, rule: Callable) -> list:
+def walk(jaxpr: Any, consts: Sequence, args: Sequence, apply: Callable, marked: type) -> list:
+    """The outputs of a jaxpr whose equations are evaluated by `apply(eqn, inputs) -> outputs`.
+
+    Bodies of calls that any value of the class `marked` enters are walked too.
+    """
     env = dict(zip(jaxpr.constvars, consts, strict=True)) | dict(zip(jaxpr.invars, args, strict=True))
     read = lambda var: var.val if isinstance(var, jex.Literal) else env[var]
     for eqn in jaxpr.eqns:
-        inputs = [read(var) for var in eqn.invars]
-        env.update(zip(eqn.outvars, _apply(eqn, inputs, rule), strict=True))
+        inputs, name = [read(var) for var in eqn.invars], eqn.primitive.name
+        if name in _BODIES and any(isinstance(value, marked) for value in inputs):
+            body = eqn.params[_BODIES[name]]
+            outputs = walk(getattr(body, "jaxpr", body), getattr(body, "consts", []), inputs, apply, marked)
+        else:
+            outputs = apply(eqn, inputs)
+        env.update(zip(eqn.outvars, outputs, strict=True))
     return [read(var) for var in jaxpr.outvars]
 
 
-def _apply(eqn: Any, inputs: list, rule: Callable) -> list:
-    name, active = eqn.primitive.name, [i for i, v in enumerate(inputs) if isinstance(v, _Bundle)]
-    if active and name in _BODIES:
-        body = eqn.params[_BODIES[name]]
-        return _walk(getattr(body, "jaxpr", body), getattr(body, "consts", []), inputs, rule)
+def bind(eqn: Any, values: Sequence) -> list:
+    """The outputs of one equation of a jaxpr at values of its inputs."""
+    out = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(eqn.params))
+    return list(out) if eqn.primitive.multiple_results else [out]
 
-    def bind(*values):
+
+def _apply(rule: Callable, eqn: Any, inputs: list) -> list:
+    active = [i for i, v in enumerate(inputs) if isinstance(v, _Bundle)]
+
+    def at(*values):
         full = list(inputs)
         for i, value in zip(active, values, strict=True):
             full[i] = value
-        out = eqn.primitive.bind(*full, **eqn.primitive.get_bind_params(eqn.params))
-        return out if eqn.primitive.multiple_results else [out]
+        return bind(eqn, full)
 
     if not active or not all(jnp.issubdtype(var.aval.dtype, jnp.inexact) for var in eqn.outvars):
-        return bind(*(inputs[i].parts[0] for i in active))
-    single = (lambda *v: bind(*v)[0]) if len(eqn.outvars) == 1 else lambda *v: tuple(bind(*v))
-    parts = rule(name, single, [inputs[i] for i in active])
+        return at(*(inputs[i].parts[0] for i in active))
+    single = (lambda *v: at(*v)[0]) if len(eqn.outvars) == 1 else lambda *v: tuple(at(*v))
+    parts = rule(eqn.primitive.name, single, [inputs[i] for i in active])
     if len(eqn.outvars) == 1:
         return [_Bundle(tuple(parts))]
     return [_Bundle(tuple(output)) for output in zip(*parts, strict=True)]

@@ -13,6 +13,7 @@ from .mpm_simulation import Recording, mpm_simulation
 from .operator_regression import operator_regression
 from .physics_informed_operator import physics_informed_operator
 from .pinn import PINN, pinn, strong_form
+from .stde import stde
 from .time_marching import time_marching
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "pinn",
     "pod",
     "snapshots",
+    "stde",
     "strong_form",
     "time_marching",
 ]

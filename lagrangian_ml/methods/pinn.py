@@ -15,23 +15,38 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ..core import Equation, Field, Fixed, Objective, Point, Problem, Samples, Source, Term, reweight
+from ..core import Equation, Field, Fixed, Jet, Objective, Point, Problem, Samples, Source, Term, reweight
 from ..domains import ArraySource, JoinedSource, boundary_residual, collocation
 from ..fields import MLP, hard_constraints
-from ..jets import PointJet, point_jet
+from ..jets import point_jet
 from ..metrics import blank_samples, errors, evaluate_field, reference_samples
 from ..training import Task
 
 
+def exact_jet(field: Field, point: Point) -> Jet:
+    """The jet of a field at a sample, by automatic differentiation."""
+    return point_jet(field, point.x, point.t)
+
+
 class PINN(eqx.Module):
-    """A field and the equation that it is to satisfy, whose coefficients are fixed but for those in `learned`."""
+    """A field and the equation that it is to satisfy, whose coefficients are fixed but for those in `learned`.
+
+    `jet_of(field, sample)` makes the local view of the field that the equation and the conditions read.
+    """
 
     field: Field
     stated: Fixed
     learned: dict[str, Array]
+    jet_of: Callable[[Field, Any], Jet] = eqx.field(static=True)
 
-    def __init__(self, field: Field, equation: Equation, learned: Mapping[str, Array] | None = None):
-        self.field, self.stated, self.learned = field, Fixed(equation), dict(learned or {})
+    def __init__(
+        self,
+        field: Field,
+        equation: Equation,
+        learned: Mapping[str, Array] | None = None,
+        jet_of: Callable[[Field, Any], Jet] = exact_jet,
+    ):
+        self.field, self.stated, self.learned, self.jet_of = field, Fixed(equation), dict(learned or {}), jet_of
 
     @property
     def equation(self) -> Equation:
@@ -43,8 +58,8 @@ class PINN(eqx.Module):
     def __call__(self, *point: Array) -> Float[Array, " c"]:
         return self.field(*point)
 
-    def jet(self, point: Point) -> PointJet:
-        return point_jet(self.field, point.x, point.t)
+    def jet(self, point: Any) -> Jet:
+        return self.jet_of(self.field, point)
 
     def at(self, point: Point) -> Float[Array, " c"]:
         return self.field(point.x) if point.t is None else self.field(point.t, point.x)
@@ -75,6 +90,7 @@ def pinn(
     weights: Mapping[str, float] | None = None,
     observations: Samples | Callable[..., Samples] | None = None,
     trainable: Mapping[str, float] | None = None,
+    jet_of: Callable[[Field, Any], Jet] = exact_jet,
     key: Key[Array, ""],
 ) -> Task:
     """The task of solving `problem` by a PINN.
@@ -88,6 +104,7 @@ def pinn(
         weights: weights of terms by name, 1 unless given.
         observations: data to be fitted in a term "data", or a function of the problem that makes them.
         trainable: coefficients of the equation to be learned, with their first guesses.
+        jet_of: makes the jet of a field at a sample; `methods.stde` gives another one.
         key: draws the network's parameters.
 
     Raises:
@@ -105,7 +122,7 @@ def pinn(
         points = JoinedSource((points, ArraySource({"data": data})))
     truth = cache(lambda: reference_samples(problem))
     return Task(
-        model=PINN(field, problem.equation, learned),
+        model=PINN(field, problem.equation, learned, jet_of),
         objective=objective,
         source=points,
         field=lambda model: model.field,

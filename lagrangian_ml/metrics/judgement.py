@@ -86,7 +86,8 @@ def blank_samples(problem: Problem, shape: tuple[int, ...] | None = None) -> Sam
     """The default points of a problem with u = NaN: where to show a solution that has no reference.
 
     Domains with a `grid` and up to three dimensions have the grid `shape` = (t, *s), or (*s) if steady; others have
-    `shape` = (t, n) or (n,), Sobol points in space at each time. ValueError if the shape does not fit.
+    `shape` = (t, n) or (n,), Sobol points in space at each time, uniform ones where there are none of Sobol's; fewer by
+    default where the coordinates of all would exceed 2²⁷. ValueError if the shape does not fit.
     """
     domain, steady = problem.domain, problem.horizon is None
     gridded = hasattr(domain, "grid") and domain.dim <= 3
@@ -96,7 +97,7 @@ def blank_samples(problem: Problem, shape: tuple[int, ...] | None = None) -> Sam
         names = ("" if steady else "t, ") + (", ".join("xyz"[: domain.dim]) if gridded else "n")
         raise ValueError(f"shape={shape} for this problem; it needs {need} positive numbers, ({names}).")
     space = shape if steady else shape[1:]
-    x = domain.grid(space) if gridded else domain.sample(space[0], key=jax.random.key(0), law="sobol")
+    x = domain.grid(space) if gridded else domain.sample(space[0], key=jax.random.key(0), law=domain.best_law)
     t = None
     if not steady:
         times = jnp.linspace(0, jnp.asarray(problem.horizon, x.dtype), shape[0], dtype=x.dtype)
@@ -109,4 +110,5 @@ def blank_samples(problem: Problem, shape: tuple[int, ...] | None = None) -> Sam
 def _default_shape(dim: int, steady: bool, gridded: bool) -> tuple[Any, ...]:
     if gridded:
         return (_DEFAULT_STEADY if steady else _DEFAULT_EVOLVING)[dim]
-    return _DEFAULT_SCATTERED["steady" if steady else "evolving"]
+    *times, n = _DEFAULT_SCATTERED["steady" if steady else "evolving"]
+    return (*times, min(n, max(1, 2**27 // (dim * math.prod(times)))))
