@@ -53,7 +53,7 @@ SPARSE = Directions()
 class StochasticJet(Jet):
     """Value, u_t, gradient and `d(i, j, …)` are exact, Laplacian and divergence are unbiased estimates.
 
-    No array of the size of d² exists, and with coordinates none of d · num in the pass of a network: the first layer
+    No array of the size of d² exists, and with coordinates none of d · num in the pass of a network, whose first layer
     costs what it costs for the value. Without a key there are the value, the gradient and `d` only.
     """
 

@@ -23,7 +23,7 @@ from ..metrics import blank_samples, errors, evaluate_field, reference_samples
 from ..training import Task
 
 
-def exact_jet(field: Field, point: Point) -> Jet:
+def exact_jet(field: Field, point: Any) -> Jet:
     """The jet of a field at a sample, by automatic differentiation."""
     return point_jet(field, point.x, point.t)
 

@@ -57,6 +57,13 @@ def test_points_lie_in_the_domain_and_are_uniform(name, law):
     np.testing.assert_allclose(np.cov(x.T), np.cov(inside.T), atol=0.1)
 
 
+def test_points_of_a_ball_may_be_uniform_in_radius():
+    ball = Ball([1.0] * 400, 2.0, uniform="radius")
+    assert ball.best_law == "uniform" and 0 < ball.measure < 1e-100
+    radius = jnp.linalg.norm(ball.sample(2000, key=KEY, law="uniform") - 1, axis=1)
+    assert stats.kstest(np.asarray(radius) / 2, "uniform").pvalue > 1e-3
+
+
 @pytest.mark.parametrize("name", DOMAINS)
 def test_boundary_separates_inside_from_outside(name):
     domain, _, area = DOMAINS[name]
@@ -106,6 +113,7 @@ def test_grids_and_bad_arguments():
     for mistake in [
         lambda: Box([0.0], [0.0]),
         lambda: Ball([0.0], 0.0),
+        lambda: Ball([0.0], uniform="area"),
         lambda: Union([interval(0, 1), Ball([0.0, 0.0])]),
         lambda: interval(0, 1).face(0, "left"),
         lambda: interval(0, 1).sample(8, key=KEY, law="halton"),

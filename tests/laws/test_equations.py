@@ -41,6 +41,8 @@ EQUATIONS = {  # name: (constructor for d dimensions, the dimensions it is made 
     "nonlinear_schroedinger": (lambda d: eqs.NonlinearSchroedinger(0.4, -0.9), (1, 2)),
     "passive_transport": (lambda d: eqs.PassiveTransport(lambda t, x: jnp.stack([-x[1], x[0]]), 0.3), (2,)),
     "poisson": (lambda d: eqs.Poisson(poisson.sine_source(WAVES[:d])), (1, 2, 3)),
+    "sine_gordon": (lambda d: eqs.SineGordon(poisson.sine_source(WAVES[:d])), (1, 2, 3)),
+    "steady_allen_cahn": (lambda d: eqs.SteadyAllenCahn(poisson.sine_source(WAVES[:d])), (1, 2, 3)),
     "swift_hohenberg": (lambda d: eqs.SwiftHohenberg(0.7, 1.2, 0.5, 0.8), (1, 2)),
     "vector_burgers": (lambda d: eqs.VectorBurgers(0.1, d), (1, 2, 3)),
     "velocity_navier_stokes": (lambda d: eqs.VelocityNavierStokes(0.1, 0.2, eqs.Kolmogorov(), d), (2, 3)),
@@ -354,6 +356,8 @@ def residual_shape(equation, dim):
         lambda: eqs.PotentialBurgers(0.1, ((1.0, 0.0),), (0.2, 0.6)),
         lambda: eqs.Solitons(eqs.KortewegDeVries(), (1.0, 2.0), (0.0,)),
         lambda: eqs.Sines((1.0, 2.0))(jnp.zeros(3)),
+        lambda: eqs.TwoBody(jnp.ones(2))(jnp.zeros(4)),
+        lambda: eqs.ClosedFormSource(eqs.Diffusion(), eqs.TwoBody(jnp.ones(2)))(jnp.zeros(3)),
         lambda: linear_symbol(eqs.Burgers(0.1), jnp.ones((2, 3))),
         lambda: residual_shape(eqs.Burgers(0.1), 2),
         lambda: residual_shape(eqs.VectorBurgers(0.1, 3), 2),
@@ -373,6 +377,11 @@ def laminar(viscosity, mode, amplitude, length):
     """The parallel flow that `Kolmogorov(mode, amplitude, length)` drives: no transport, the force against friction."""
     k = 2 * math.pi * mode / length
     return lambda t, x: jnp.stack([amplitude / (viscosity * k**2) * jnp.sin(k * x[1]), 0 * x[0], 0.7 + 0 * x[0]])
+
+
+def in_two_bodies(equation):
+    solution = eqs.TwoBody(jnp.asarray([0.7, -1.2, 0.4, 2.0, -0.5]))
+    return equation(eqs.ClosedFormSource(equation(), solution)), solution
 
 
 EXACT = {  # name: (equation, solution, dimension)
@@ -405,6 +414,9 @@ EXACT = {  # name: (equation, solution, dimension)
     "standing_wave": (eqs.Wave(1.5), eqs.StandingWave(eqs.Wave(1.5), WAVES[:2]), 2),
     "travelling_wave": (eqs.Wave(1.5), eqs.TravellingWave(eqs.Wave(1.5), WAVES), 3),
     "poisson": (eqs.Poisson(poisson.sine_source(WAVES)), eqs.Sines(WAVES), 3),
+    "poisson_two_body": (*in_two_bodies(eqs.Poisson), 6),
+    "sine_gordon_two_body": (*in_two_bodies(eqs.SineGordon), 6),
+    "steady_allen_cahn_two_body": (*in_two_bodies(eqs.SteadyAllenCahn), 6),
     "helmholtz": (eqs.Helmholtz(2.0, helmholtz.sine_source(WAVES[:2], 2.0)), eqs.Sines(WAVES[:2]), 2),
 }
 

@@ -32,6 +32,7 @@ class Interval:
 
 class Disc:
     dim = 2
+    best_law = "sobol"
 
     def sample(self, n, *, key, law="uniform"):
         assert law == "sobol"

@@ -1,0 +1,142 @@
+"""Stochastic Taylor derivatives in high dimension: seconds and memory of a training step, and error against seconds.
+
+The sine-Gordon equation on the unit ball with its two-body solution, 100 points, 16 directions, 3 hidden layers of 128,
+Adam, float32. Steps of d = 100 to 100,000 along coordinates and along random signs, and of the full forward Laplacian
+where that is possible; each in a process of its own, whose largest resident set is its memory. Then errors (20,000
+points, as in the paper) while `--steps` steps of d = 100 and 1,000 go on. `--dims 100 1000` and `--errors 100` measure
+a part; what else is stored is kept.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import optax
+from record import RESULTS, store
+
+from lagrangian_ml import fit, load_problem, pinn, set_precision
+from lagrangian_ml.core import Point
+from lagrangian_ml.domains import collocation
+from lagrangian_ml.fields import MLP
+from lagrangian_ml.jets import Directions
+from lagrangian_ml.methods import stde
+from lagrangian_ml.metrics import evaluate_field, relative_l2
+
+DIMS, FULL = (100, 1000, 10_000, 100_000), (100, 1000)
+NUM_POINTS, NUM_DIRECTIONS, WIDTH, DEPTH = 100, 16, 128, 3
+WAYS = ("coordinates", "rademacher", "full")
+MEMORY = {"rademacher": 10_000}  # 100,000 needs 640 MB for the directions of a batch, several times over
+
+
+def task_of(dim: int, way: str):
+    problem = load_problem("two_body", dim=dim)
+    points = partial(collocation, num_points=NUM_POINTS, law="uniform", resample_every=1)
+    network = partial(MLP, width=WIDTH, depth=DEPTH)
+    if way == "full":
+        return problem, pinn(problem, network, points, key=jax.random.key(0))
+    directions = Directions(NUM_DIRECTIONS, way)
+    return problem, stde(problem, network, points, directions=directions, key=jax.random.key(0))
+
+
+def steps(dim: int, way: str, seconds: float) -> dict:
+    """Wall and CPU seconds of a step, after compilation; about `seconds` of them are measured."""
+    _, task = task_of(dim, way)
+    clock = {"wall": [], "cpu": []}
+
+    def tick(step, info):
+        clock["wall"].append((step, time.perf_counter()))
+        clock["cpu"].append((step, time.process_time()))
+        return step > 2 and clock["wall"][-1][1] - clock["wall"][0][1] > seconds
+
+    optimizer, key = optax.adam(1e-3), jax.random.key(1)
+    result = fit(
+        task.model, task.objective, task.source, optimizer, num_steps=10**6, key=key, log_every=10**6, watch=tick
+    )
+    per_step = lambda kind: (clock[kind][-1][1] - clock[kind][0][1]) / (clock[kind][-1][0] - clock[kind][0][0])
+    return {
+        "dim": dim,
+        "way": way,
+        "wall_ms": 1e3 * per_step("wall"),
+        "cpu_ms": 1e3 * per_step("cpu"),
+        "steps": clock["wall"][-1][0],
+        "compile_s": result.seconds["compile"],
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def errors(dim: int, num_steps: int) -> dict:
+    problem, task = task_of(dim, "coordinates")
+    points = Point(problem.domain.sample(20_000, key=jax.random.key(2)))
+    truth = evaluate_field(problem.reference, points)
+
+    class Error:
+        every = max(1, num_steps // 20)
+
+        def __call__(self, state, record):
+            record["relative_l2"] = float(relative_l2(evaluate_field(state.model.field, points), truth))
+
+    optimizer = optax.adam(optax.linear_schedule(1e-3, 0.0, num_steps))
+    result = fit(
+        task.model,
+        task.objective,
+        task.source,
+        optimizer,
+        num_steps=num_steps,
+        key=jax.random.key(1),
+        callbacks=[Error()],
+        log_every=num_steps,
+    )
+    history = {name: [record[name] for record in result.history] for name in ("step", "seconds", "relative_l2")}
+    return {"dim": dim, "num_steps": num_steps, "std": float(jnp.std(truth)), **history}
+
+
+def in_a_process(*arguments) -> dict:
+    done = subprocess.run(
+        [sys.executable, __file__, "--child", *map(str, arguments)], stdout=subprocess.PIPE, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dims", type=int, nargs="*", default=list(DIMS))
+    parser.add_argument("--errors", type=int, nargs="*", default=[100, 1000])
+    parser.add_argument("--steps", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of steps of each way and dimension")
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    set_precision("float32")
+    if options.child:
+        dim, way, amount = options.child
+        found = errors(int(dim), int(amount)) if way == "errors" else steps(int(dim), way, float(amount))
+        print(json.dumps(found))
+        return
+    path = RESULTS / "stde.json"
+    stored = json.loads(path.read_text()) if path.exists() else {"steps": [], "errors": []}
+    rows = {(row["dim"], row["way"]): row for row in stored["steps"]}
+    curves = {curve["dim"]: curve for curve in stored["errors"]}
+    for dim in options.dims:
+        for way in WAYS:
+            if (way != "full" or dim in FULL) and dim <= MEMORY.get(way, dim):
+                rows[dim, way] = row = in_a_process(dim, way, options.seconds)
+                print(f"d = {dim}, {way}: {row['wall_ms']:.1f} ms, {row['cpu_ms']:.1f} CPU-ms, {row['peak_mb']:.0f} MB")
+    for dim in options.errors:
+        curves[dim] = curve = in_a_process(dim, "errors", options.steps)
+        print(f"d = {dim}: {curve['relative_l2'][-1]:.2e} after {curve['seconds'][-1]:.0f} s")
+    settings = {"points": NUM_POINTS, "directions": NUM_DIRECTIONS, "width": WIDTH, "depth": DEPTH, "dtype": "float32"}
+    print(
+        store(
+            "stde",
+            {**settings, "steps": [rows[k] for k in sorted(rows)], "errors": [curves[k] for k in sorted(curves)]},
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
