@@ -49,6 +49,12 @@ class ClosedFormSource(eqx.Module):
     equation: Equation
     solution: Any
 
+    def __check_init__(self):
+        if not self.equation.steady:
+            raise ValueError(
+                f"{type(self.equation).__name__} evolves; a closed-form source must have a steady equation."
+            )
+
     def __call__(self, x: Float[Array, " d"]) -> Float[Array, " c"]:
         return self.equation.residual(_ClosedForm(self.solution(x), self.solution.laplacian(x), x))
 

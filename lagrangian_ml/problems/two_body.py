@@ -4,9 +4,9 @@ As in the paper's code (sail-sg/stde), points are uniform in direction and in ra
 and the coefficients of the solution are drawn from N(0, 1). The error is taken on 4,096 points, 1,342 of them if
 d = 100,000, where the code has 20,000.
 
-How hard it is depends on the draw: for |x| ≤ 1 in many dimensions u is (1 − |x|²) sin(1) Σ cᵢ but for waves of size O(1).
-A multiple of 1 − |x|² alone has the relative errors 3.0e-2, 2.7e-1 and 3.8e-1 for d = 100 and the seeds 0, 1, 2, for
-d = 1,000 1.4e-1, 1.2e-2 and 1.6e-2, for d = 10,000 1.4e-2, 2.9e-3 and 2.1e-3: read an error beside it.
+How hard it is depends on the draw: in many dimensions u is (1 − |x|²) sin(1) Σ cᵢ but for waves of size O(1). The best
+multiple of 1 − |x|² alone has the relative errors 3.0e-2, 2.7e-1 and 3.8e-1 for d = 100 and the seeds 0, 1 and 2;
+1.4e-1, 1.2e-2 and 1.6e-2 for d = 1,000; 1.4e-2, 2.9e-3 and 2.1e-3 for d = 10,000. Read an error beside these.
 """
 
 from dataclasses import replace

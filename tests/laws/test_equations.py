@@ -357,7 +357,7 @@ def residual_shape(equation, dim):
         lambda: eqs.Solitons(eqs.KortewegDeVries(), (1.0, 2.0), (0.0,)),
         lambda: eqs.Sines((1.0, 2.0))(jnp.zeros(3)),
         lambda: eqs.TwoBody(jnp.ones(2))(jnp.zeros(4)),
-        lambda: eqs.ClosedFormSource(eqs.Diffusion(), eqs.TwoBody(jnp.ones(2)))(jnp.zeros(3)),
+        lambda: eqs.ClosedFormSource(eqs.Diffusion(), eqs.TwoBody(jnp.ones(2))),
         lambda: linear_symbol(eqs.Burgers(0.1), jnp.ones((2, 3))),
         lambda: residual_shape(eqs.Burgers(0.1), 2),
         lambda: residual_shape(eqs.VectorBurgers(0.1, 3), 2),
