@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .methods.lflow import lflow as lflow
     from .methods.lpinn import lpinn as lpinn
     from .methods.pinn import pinn as pinn
+    from .methods.stde import stde as stde
     from .metrics import relative_l2 as relative_l2
     from .optimizers import LevenbergMarquardt as LevenbergMarquardt
     from .optimizers import from_optax as from_optax
@@ -76,6 +77,7 @@ _HOMES = {
     "lflow": "methods.lflow",
     "lpinn": "methods.lpinn",
     "pinn": "methods.pinn",
+    "stde": "methods.stde",
     "relative_l2": "metrics",
     "LevenbergMarquardt": "optimizers",
     "from_optax": "optimizers",

@@ -41,7 +41,7 @@ class _Varying(NamedTuple):
 def on_coordinates(
     f: Callable[[Array], Array], x: Float[Array, " d"], rows: Int[Array, " v"]
 ) -> Callable[[Float[Array, " v"]], Inexact[Array, "..."]]:
-    """s ↦ f(x with its entries `rows`, which are distinct, replaced by s)."""
+    """s ↦ f(x with its entries `rows`, which are distinct, replaced by s); 0 ≤ rows < d."""
     closed = jax.make_jaxpr(f)(x)
 
     def restricted(entries):

@@ -115,8 +115,9 @@ class StochasticJet(Jet):
         return self._plane.dt
 
     def d(self, *axes):
-        distinct_axes = sorted(set(axes))
-        return self._on_axes(jnp.asarray(distinct_axes, int)).d(*(distinct_axes.index(axis) for axis in axes))
+        axes = [range(self.x.shape[0])[axis] for axis in axes]
+        present = sorted(set(axes))
+        return self._on_axes(jnp.asarray(present, int)).d(*(present.index(axis) for axis in axes))
 
     def divergence(self, flux):
         """s Σₖ vₖ · (derivative of F along vₖ)"""
