@@ -17,7 +17,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, Key, PyTree
 
-from ..core import Batch, Field, Objective, Point, Problem, Samples, Source
+from ..core import Batch, Field, Objective, Point, Problem, Samples, Source, Weighted
 from ..domains import collocation
 from ..fields import MLP, hard_constraints
 from ..jets import Directions, StochasticJet
@@ -52,8 +52,10 @@ class Keyed(eqx.Module):
         }
         batch, source_state = self.source.next(state["source"], model, judged)
         if "equation" in batch:
-            x, t = batch["equation"]
-            batch = {**batch, "equation": RandomPoint(x, t, jax.random.split(draw_key, x.shape[0]))}
+            drawn = batch["equation"]
+            x, t = drawn.sample if isinstance(drawn, Weighted) else drawn
+            keyed = RandomPoint(x, t, jax.random.split(draw_key, x.shape[0]))
+            batch = {**batch, "equation": drawn._replace(sample=keyed) if isinstance(drawn, Weighted) else keyed}
         return batch, {"key": key, "source": source_state}
 
 
