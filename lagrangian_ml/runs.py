@@ -80,7 +80,8 @@ def prepare(config: dict[str, Any]) -> Prepared:
     parts = build(config)
     task = call(parts.method, "method", parts.problem, parts.model, parts.source, key=parts.key("method"))
     # A method that cannot work here, such as a second-order one in float32, says so before any training.
-    begun = lambda key: begin(task.model, task.source, task.optimizer or parts.optimizer, key=key)
+    optimizer = task.optimizer or parts.optimizer
+    begun = lambda key: begin(task.model, task.source, optimizer, key=key, objective=task.objective)
     call(eqx.filter_eval_shape, "optimizer", begun, parts.key("fit"))
     return Prepared(parts, task)
 

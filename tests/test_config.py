@@ -512,7 +512,7 @@ def test_every_preset_builds_and_its_first_step_traces(preset):
         return  # nothing is trained
 
     def first_step(key):
-        state = begin(task.model, task.source, optimizer, key=key)
+        state = begin(task.model, task.source, optimizer, key=key, objective=task.objective)
         batch, _ = task.source.next(state.source, state.model, task.objective)
         return optimizer.step(state.model, state.optimizer, task.objective, batch)
 

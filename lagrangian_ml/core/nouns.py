@@ -1,5 +1,6 @@
 """The other nouns: fields, flow maps, operators, steppers, problems, objectives, sources, optimizers."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -79,7 +80,7 @@ class Term:
 
     fn: Callable[[Any, Any], Float[Array, " k"]]
     kind: Literal["residual", "loss"] = "residual"
-    weight: float = 1.0
+    weight: float | int | Float[Array, ""] = 1.0  # an array where an optimizer balances the terms
 
     def __call__(self, model: Any, sample: Any) -> Float[Array, " k"]:
         if not isinstance(sample, Weighted):
@@ -129,10 +130,25 @@ class Source(Protocol):
 
 @runtime_checkable
 class Optimizer(Protocol):
-    """A pair of pure functions; `info` is a flat record of scalars. Wrap optax with `optimizers.from_optax`."""
+    """A pair of pure functions; `info` is a flat record of scalars. Wrap optax with `optimizers.from_optax`.
 
-    def init(self, model: Any) -> PyTree: ...
+    The first is `init(model)`, or `init(model, objective, batch)` of an optimizer that keeps something for every term,
+    such as a weight: a state keeps its structure, so it must know the terms before the first step.
+    """
+
+    @property
+    def init(self) -> Callable[..., PyTree]: ...
     def step(self, model: Any, state: PyTree, objective: Objective, batch: Batch) -> tuple[Any, PyTree, dict]: ...
+
+
+def keeps_terms(optimizer: Optimizer) -> bool:
+    """Whether the optimizer's `init` takes the objective and a batch too."""
+    return "objective" in inspect.signature(optimizer.init).parameters
+
+
+def first_state(optimizer: Optimizer, model: Any, objective: Objective | None, batch: Batch | None) -> PyTree:
+    """The state before the first step, whichever `init` the optimizer has; the batch may consist of shapes only."""
+    return optimizer.init(model, objective, batch) if keeps_terms(optimizer) else optimizer.init(model)
 
 
 class Fixed(eqx.Module):

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ..core import Batch, Objective, Optimizer, Weighted, evaluate_terms
+from ..core import Batch, Objective, Optimizer, Weighted, evaluate_terms, first_state
 
 RIPE = 0.99  # the weight of the last chunk at which ε grows
 
@@ -48,8 +48,9 @@ class Causal(eqx.Module):
                 f"horizon={self.horizon} > 0."
             )
 
-    def init(self, model: Any) -> PyTree:
-        return {"optimizer": self.optimizer.init(model), "level": jnp.zeros((), jnp.int32)}
+    def init(self, model: Any, objective: Objective | None = None, batch: Batch | None = None) -> PyTree:
+        """The terms are for the optimizer inside, if it takes them."""
+        return {"optimizer": first_state(self.optimizer, model, objective, batch), "level": jnp.zeros((), jnp.int32)}
 
     def step(self, model: Any, state: PyTree, objective: Objective, batch: Batch) -> tuple[Any, PyTree, dict]:
         level = state["level"]

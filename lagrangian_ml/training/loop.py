@@ -55,7 +55,7 @@ def fit(
         raise ValueError(f"num_steps={num_steps} must be at least 0 and the intervals {intervals} at least 1.")
     clock, history, optimizer = Stopwatch(), [], as_optimizer(optimizer)
     with clock("compile"):
-        state = begin(model, source, optimizer, key=key) if state is None else own(state)
+        state = begin(model, source, optimizer, key=key, objective=objective) if state is None else own(state)
         step, chunk = int(state.step), 1
         if step < num_steps:
             state, advance = compile_chunk(state, objective, source, optimizer, mesh)

@@ -83,7 +83,7 @@ def run_task(
         if not resume and (checkpoints.steps() or (config is not None and run.config.exists())):
             raise UsedError(f"{run.path} holds a run already; resume it, or choose another run directory.")
         with clock("compile"):
-            state = begin(task.model, task.source, optimizer, key=key)
+            state = begin(task.model, task.source, optimizer, key=key, objective=task.objective)
             state = _restored(checkpoints, state) if resume else state
         with _stored(run, config, new=not resume), _status(run):
             run.cut(int(state.step))
@@ -146,7 +146,8 @@ def _draw(task, model, history, directory, title):
 def restore_state(task: Task, optimizer: Any, directory: str | Path) -> FitState:
     """The newest sound state of a run; the directory is only read. FileNotFoundError if it has no checkpoint."""
     checkpoints = Checkpoints(RunDirectory(directory).checkpoints)
-    state = checkpoints.restore(begin(task.model, task.source, task.optimizer or optimizer, key=jax.random.key(0)))
+    optimizer, key = task.optimizer or optimizer, jax.random.key(0)
+    state = checkpoints.restore(begin(task.model, task.source, optimizer, key=key, objective=task.objective))
     if state is None:
         raise FileNotFoundError(f"{checkpoints.directory} holds no complete checkpoint; let the run reach its first.")
     return state

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
-from ..core import Optimizer, Source, partition
+from ..core import Objective, Optimizer, Source, first_state, keeps_terms, partition
 
 
 class FitState(eqx.Module):
@@ -53,10 +53,19 @@ def as_optimizer(optimizer: Any) -> Optimizer:
     return from_optax(optimizer)
 
 
-def begin(model: Any, source: Source, optimizer: Any, *, key: Key[Array, ""]) -> FitState:
-    """The state before the first step. Its arrays are fresh copies: a fit never changes the caller's."""
+def begin(
+    model: Any, source: Source, optimizer: Any, *, key: Key[Array, ""], objective: Objective | None = None
+) -> FitState:
+    """The state before the first step. Its arrays are fresh copies: a fit never changes the caller's.
+
+    Optimizers that keep something for every term need the `objective`; of its first samples only shapes are computed.
+    """
+    optimizer, batch = as_optimizer(optimizer), None
     source_key, run_key = jax.random.split(key)
-    parts = model, as_optimizer(optimizer).init(model), source.init(source_key)
+    samples = source.init(source_key)
+    if objective and keeps_terms(optimizer):
+        batch = eqx.filter_eval_shape(lambda samples: source.next(samples, model, objective)[0], samples)
+    parts = model, first_state(optimizer, model, objective, batch), samples
     return own(FitState(jnp.zeros((), jnp.int32), *parts, run_key))
 
 
