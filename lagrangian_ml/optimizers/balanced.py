@@ -85,4 +85,4 @@ class Balanced(eqx.Module):
 def inverse_shares(sizes: Float[Array, " m"]) -> Float[Array, " m"]:
     """mean(s) / sᵢ: weights that make all sizes alike, at most 1e5, and 1 where all sizes are zero."""
     mean = jnp.mean(sizes)
-    return jnp.where(mean > 0, mean / (sizes + 1e-5 * mean), jnp.ones_like(sizes))
+    return jnp.where(mean > 0, mean / jnp.maximum(sizes, 1e-5 * mean), jnp.ones_like(sizes))

@@ -7,14 +7,32 @@ import numpy as np
 import optax
 import pytest
 
-from lagrangian_ml.core import Term, loss
+from lagrangian_ml.core import Term, first_state, loss
 from lagrangian_ml.domains import ArraySource
 from lagrangian_ml.fields import MLP
-from lagrangian_ml.optimizers import Causal, GaussNewton, LevenbergMarquardt, QuasiNewton, System, from_optax
+from lagrangian_ml.optimizers import (
+    MDMM,
+    NTK,
+    AugmentedLagrangian,
+    Balanced,
+    Causal,
+    ConflictFree,
+    Constraints,
+    GaussNewton,
+    GradientNorms,
+    LevenbergMarquardt,
+    MultiAdam,
+    QuasiNewton,
+    ReLoBRaLo,
+    SoftAdapt,
+    System,
+    from_optax,
+)
 from lagrangian_ml.training import DivergedError, fit
 
+ADAM, DATA = from_optax(optax.adam(1e-2)), Constraints(equalities=["data"])
 OPTIMIZERS = {
-    "adam": lambda: from_optax(optax.adam(1e-2)),
+    "adam": lambda: ADAM,
     "lbfgs": lambda: from_optax(optax.lbfgs()),
     "levenberg_marquardt": LevenbergMarquardt,
     "levenberg_marquardt_batch": lambda: LevenbergMarquardt(system=System(space="batch")),
@@ -31,6 +49,16 @@ OPTIMIZERS = {
     "bfgs": lambda: QuasiNewton(update="bfgs", iterations=2),
     "self_scaled_bfgs": lambda: QuasiNewton(update="self_scaled_bfgs", iterations=2),
     "self_scaled_broyden": QuasiNewton,
+    "grad_norm": lambda: Balanced(ADAM, GradientNorms(), every=5),
+    "ntk": lambda: Balanced(LevenbergMarquardt(), NTK(), every=5),
+    "softadapt": lambda: Balanced(ADAM, SoftAdapt(), every=1),
+    "relobralo": lambda: Balanced(LevenbergMarquardt(), ReLoBRaLo(key=jax.random.key(3)), every=1),
+    "causal_and_balanced": lambda: Causal(Balanced(ADAM, GradientNorms()), horizon=1.0),
+    "multi_adam": lambda: MultiAdam(1e-2),
+    "upgrad": lambda: ConflictFree(optax.adam(1e-2)),
+    "dual_proj": lambda: ConflictFree(optax.adam(1e-2), "dual_proj"),
+    "mdmm": lambda: MDMM(ADAM, DATA),
+    "augmented_lagrangian": lambda: AugmentedLagrangian(LevenbergMarquardt(), DATA, every=5),
 }
 LEAST_SQUARES = [name for name, make in OPTIMIZERS.items() if isinstance(make(), LevenbergMarquardt | GaussNewton)]
 
@@ -58,7 +86,8 @@ def test_descends_and_compiles_once(name):
         return optimizer.step(model, state, objective, batch)
 
     strong = lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype)  # as the fit loop does: no weak types
-    before, state = loss(objective, model, batch), jax.tree.map(strong, optimizer.init(model))
+    before = loss(objective, model, batch)
+    state = jax.tree.map(strong, first_state(optimizer, model, objective, batch))
     for _ in range(20):
         model, state, info = step(model, state)
     assert len(traces) == 1
@@ -123,8 +152,8 @@ def test_a_step_that_cannot_improve_leaves_the_model():
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_jacobian_that_is_not_finite_stops_the_fit(name):
-    objective = {"root": Term(lambda model, s: (model["a"] + jnp.sqrt(model["b"]) + s)[None])}
-    source = ArraySource({"root": jnp.ones(2)})
+    objective = {"data": Term(lambda model, s: (model["a"] + jnp.sqrt(model["b"]) + s)[None])}
+    source = ArraySource({"data": jnp.ones(2)})
     model = {"a": jnp.asarray(1.0), "b": jnp.asarray(0.0)}
     with pytest.raises(DivergedError, match="step 1 gave values that are not finite"):
         fit(model, objective, source, OPTIMIZERS[name](), num_steps=3, key=jax.random.key(0))
@@ -147,6 +176,16 @@ def test_a_jacobian_that_is_not_finite_stops_the_fit(name):
         (lambda: GaussNewton(damping_unit="loss"), "'loss'"),
         (lambda: QuasiNewton(update="dfp"), "'dfp'"),
         (lambda: QuasiNewton(iterations=0), "iterations=0"),
+        (lambda: Balanced(ADAM, NTK(), every=0), "every=0"),
+        (lambda: GradientNorms(momentum=1.0), "momentum=1.0"),
+        (lambda: NTK(chunk=0), "chunk=0"),
+        (lambda: ReLoBRaLo(key=jax.random.key(0), temperature=0.0), "temperature=0.0"),
+        (lambda: MultiAdam(b1=1.0), "b1=1.0"),
+        (lambda: ConflictFree(optax.sgd(0.1), "both"), "'both'"),
+        (lambda: Constraints(), "at least one term"),
+        (lambda: Constraints(["data"], ["data"]), "each once"),
+        (lambda: MDMM(ADAM, DATA, learning_rate=0.0), "learning_rate=0.0"),
+        (lambda: AugmentedLagrangian(ADAM, DATA, every=0), "every=0"),
     ],
 )
 def test_wrong_settings_are_refused(make, culprit):

@@ -13,10 +13,20 @@ from lagrangian_ml import LevenbergMarquardt, load_problem, pinn
 from lagrangian_ml.core import Point, Samples
 from lagrangian_ml.domains import ArraySource, JoinedSource, ResidualAdaptive, collocation
 from lagrangian_ml.fields import MLP
+from lagrangian_ml.optimizers import (
+    MDMM,
+    AugmentedLagrangian,
+    Balanced,
+    ConflictFree,
+    Constraints,
+    GradientNorms,
+    MultiAdam,
+    ReLoBRaLo,
+)
 from lagrangian_ml.training import Trainer, run_task
 from lagrangian_ml.training.manifest import leaf_sums
 
-KEY = jax.random.key(7)
+KEY, ADAM, DATA = jax.random.key(7), optax.adam(1e-2), Constraints(equalities=["data"])
 POINTS = partial(
     collocation, num_points=32, num_initial=8, num_boundary=8, adaptive=ResidualAdaptive(keep=0.5), resample_every=3
 )
@@ -37,7 +47,9 @@ def with_mini_batches():
     "make, optimizer",
     [
         pytest.param(adaptive_points, LevenbergMarquardt(), marks=pytest.mark.slow),
-        (with_mini_batches, optax.adam(1e-2)),
+        (with_mini_batches, ADAM),
+        (with_mini_batches, MDMM(Balanced(MultiAdam(1e-2), ReLoBRaLo(key=KEY), every=3), DATA)),
+        (with_mini_batches, AugmentedLagrangian(Balanced(ConflictFree(ADAM), GradientNorms(), every=3), DATA, every=3)),
     ],
 )
 def test_a_run_cut_between_two_redraws_ends_with_the_same_bits(tmp_path, make, optimizer):
