@@ -95,8 +95,9 @@ def dual_cone_weights(gram: Float[Array, "m m"], aim: Float[Array, "m q"]) -> Fl
     def candidate(free):
         matrix = jnp.where(free[:, None] & free[None, :], gram, jnp.eye(m, dtype=gram.dtype))
         excess = jnp.linalg.solve(matrix, jnp.where(free[:, None], -slope, jnp.zeros_like(slope)))
-        wrong = jnp.maximum(jnp.max(-excess, axis=0), jnp.max(-(slope + gram @ excess), axis=0))
-        return excess, jnp.where(jnp.isfinite(wrong), jnp.maximum(wrong, 0), jnp.inf)
+        margins = jnp.concatenate([excess, slope + gram @ excess])  # all ≥ 0 at the solution; NaN if singular, which
+        sound = jnp.isfinite(margins).all(axis=0)  # XLA's maximum may pass over
+        return excess, jnp.where(sound, jnp.maximum(-jnp.min(margins, axis=0), 0), jnp.inf)
 
     excess, wrong = jax.vmap(candidate)(free)  # (2^m, m, q), (2^m, q)
     best = jnp.argmin(wrong, axis=0)
