@@ -522,6 +522,40 @@ def test_every_preset_builds_and_its_first_step_traces(preset):
     assert jax.tree.structure(model) == jax.tree.structure(task.model) and shapes(model) == shapes(task.model)
 
 
+@pytest.mark.usefixtures("restored_precision")
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in (TESTS.parent / "experiments" / "optimizer").glob("*.yaml"))
+)
+def test_every_optimizer_takes_several_terms(name):
+    from lagrangian_ml.runs import prepare
+    from lagrangian_ml.training import begin
+    from lagrangian_ml.training.state import as_optimizer
+
+    soft = "method.ansatz._target_=lagrangian_ml.fields.soft_constraints"
+    prepared = prepare(load_config(["experiment=heat_pinn", f"optimizer={name}", soft, "model.width=4"]))
+    task, optimizer = prepared.task, as_optimizer(prepared.parts.optimizer)
+    assert set(task.objective) == {"equation", "initial", "boundary"}
+
+    def first_step(key):
+        state = begin(task.model, task.source, optimizer, key=key, objective=task.objective)
+        batch, _ = task.source.next(state.source, state.model, task.objective)
+        return state.optimizer, *optimizer.step(state.model, state.optimizer, task.objective, batch)
+
+    before, _, after, info = eqx.filter_eval_shape(first_step, prepared.parts.key("fit"))
+    shapes = lambda tree: [getattr(leaf, "shape", ()) for leaf in jax.tree.leaves(tree)]
+    assert "loss" in info
+    assert jax.tree.structure(before) == jax.tree.structure(after) and shapes(before) == shapes(after)
+
+
+@pytest.mark.usefixtures("restored_precision")
+@pytest.mark.parametrize("name", ["mdmm", "augmented_lagrangian"])
+def test_a_constraint_that_the_ansatz_holds_already_is_refused(name):
+    from lagrangian_ml.runs import prepare
+
+    with pytest.raises(ConfigError, match="'boundary' is no term of this objective, which has equation"):
+        prepare(load_config(["experiment=heat_pinn", f"optimizer={name}"]))
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_is_reproduced_by_its_stored_configuration(preset, tmp_path):
     config = load_config([f"experiment={preset}"])

@@ -28,8 +28,9 @@ def _as_names(names: Sequence[str]) -> tuple[str, ...]:
 class Constraints(eqx.Module):
     """Which terms are constraints, r = 0 or r ≤ 0 in every component, and how hard they are pressed.
 
-    `step` of an optimizer with constraints reports the root mean squares multiplier_NAME and violation_NAME, which
-    vanishes at a solution, and the lagrangian up to ‖λ‖²/2c; `loss` stays that of the objective.
+    `step` of an optimizer with constraints reports the lagrangian up to ‖λ‖²/2c, and as multiplier_NAME and
+    violation_NAME the root mean squares of λ and of ∂L/∂λ, which vanishes at a solution (with one multiplier for all
+    samples it is the mean residual, not each one's size); `loss` stays that of the objective.
 
     Args:
         equalities: names of terms r = 0.

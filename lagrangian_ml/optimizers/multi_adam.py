@@ -19,10 +19,14 @@ from ._terms import require_terms, term_gradients
 
 
 class MultiAdam(eqx.Module):
-    """Args:
-    learning_rate: γ, a number or a schedule of optax.
-    b1, b2: how slowly the first and second moments change; both 0.99 in the paper.
-    eps: ε, in the units of a gradient.
+    """The mean of the Adams of all terms.
+
+    Args:
+        learning_rate: γ, a number or a schedule of optax.
+        b1, b2: how slowly the first and second moments change; both 0.99 in the paper.
+        eps: ε, in the units of a gradient.
+
+    `step` reports the norm of each term's gradient as grad_norm_NAME.
     """
 
     learning_rate: float | Callable[..., Any] = 1e-3

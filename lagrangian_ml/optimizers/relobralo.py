@@ -18,11 +18,13 @@ from ._terms import term_losses
 
 
 class ReLoBRaLo(eqx.Module):
-    """Args:
-    key: draws ρ.
-    decay: α, close to 1: how slowly weights change.
-    lookback: the expectation of ρ.
-    temperature: τ; large values make weights alike, small ones single out the slowest term.
+    """The rule with the paper's settings.
+
+    Args:
+        key: draws ρ.
+        decay: α, close to 1: how slowly weights change.
+        lookback: the expectation of ρ.
+        temperature: τ; large values make weights alike, small ones single out the slowest term.
     """
 
     key: Key[Array, ""] = eqx.field(kw_only=True)

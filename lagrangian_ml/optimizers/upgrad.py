@@ -4,7 +4,7 @@ Quinton & Rey 2024 (arXiv 2406.16232), Jacobian descent: the rows of J are the g
 every row onto {d : J d ≥ 0} and takes the mean; the projection of Jᵀu is Jᵀv, where v ≥ u minimises vᵀ(JJᵀ)v (their
 Proposition 1). "dual_proj" projects the mean of the rows instead, by eq. 11 of Lopez-Paz & Ranzato 2017 (GEM, arXiv
 1706.08840). To first order a step along −d raises no term. Differences: JJᵀ is scaled to a unit diagonal, and the small
-programs are solved exactly, by looking at every active set.
+programs are solved exactly, by looking at every active set; angles between gradients below 1e-8 count as none.
 """
 
 import itertools
