@@ -21,7 +21,7 @@ class MDMM(eqx.Module):
     Args:
         optimizer: what makes the steps in the parameters, such as `from_optax(optax.adam(1e-3))`.
         constraints: which terms are constraints; their penalty is the damping c. All others are minimised.
-        learning_rate: of the multipliers.
+        learning_rate: of the multipliers; one far above that of the parameters lets them run away.
     """
 
     optimizer: Optimizer
