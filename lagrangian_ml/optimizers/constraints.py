@@ -77,7 +77,7 @@ class Constraints(eqx.Module):
             c, n = self.penalty_of(objective[name]), jax.tree.leaves(batch[name])[0].shape[0]
             shift = multipliers[name] / c
             samples[name] = (batch[name], jnp.broadcast_to(shift, (n, shift.shape[-1])))
-            terms[name] = Term(partial(_shifted, objective[name].fn, name in self.inequalities), weight=c)
+            terms[name] = Term(partial(_shifted, objective[name], name in self.inequalities), weight=c)
         return terms, samples
 
     def step(
@@ -115,6 +115,6 @@ class Constraints(eqx.Module):
         return {name: objective[name] for name in self.names}
 
 
-def _shifted(fn, inequality, model, sample):
-    residual = fn(model, sample[0]) + sample[1]
+def _shifted(term, inequality, model, sample):
+    residual = term(model, sample[0]) + sample[1]
     return jnp.maximum(residual, 0) if inequality else residual

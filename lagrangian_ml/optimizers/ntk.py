@@ -56,7 +56,7 @@ class NTK(eqx.Module):
     def trace(self, term: Term, model: Any, samples: Any) -> Float[Array, ""]:
         """mean_n ‖∂rₙ/∂θ‖², the trace of the term's kernel on its samples over their number."""
         trained, rest = partition(model)
-        residual = lambda trained, sample: term.fn(eqx.combine(trained, rest), sample)
+        residual = lambda trained, sample: term(eqx.combine(trained, rest), sample)
 
         def square(sample):
             jacobian = jax.jacrev(partial(residual, sample=sample))(trained)
