@@ -18,6 +18,7 @@ from .ntk import NTK
 from .optax_adapter import from_optax
 from .quasi_newton import QuasiNewton
 from .relobralo import ReLoBRaLo
+from .soap import soap
 from .softadapt import SoftAdapt
 from .upgrad import ConflictFree
 
@@ -40,4 +41,5 @@ __all__ = [
     "System",
     "Weighting",
     "from_optax",
+    "soap",
 ]

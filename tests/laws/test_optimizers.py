@@ -27,6 +27,7 @@ from lagrangian_ml.optimizers import (
     SoftAdapt,
     System,
     from_optax,
+    soap,
 )
 from lagrangian_ml.training import DivergedError, fit
 
@@ -34,6 +35,8 @@ ADAM, DATA = from_optax(optax.adam(1e-2)), Constraints(equalities=["data"])
 OPTIMIZERS = {
     "adam": lambda: ADAM,
     "lbfgs": lambda: from_optax(optax.lbfgs()),
+    "soap": lambda: from_optax(soap(3e-2)),
+    "muon": lambda: from_optax(optax.contrib.muon(1e-2)),
     "levenberg_marquardt": LevenbergMarquardt,
     "levenberg_marquardt_batch": lambda: LevenbergMarquardt(system=System(space="batch")),
     "levenberg_marquardt_qr": lambda: LevenbergMarquardt(system=System("qr")),
@@ -225,3 +228,27 @@ def test_a_step_that_no_length_makes_lower_is_not_taken():
         optimizer, model = GaussNewton(search=search), jnp.ones(3)
         after, state, info = optimizer.step(model, optimizer.init(model), objective, {"fit": jnp.ones((2, 3))})
         assert (after == model).all() and (state.momentum == 0).all() and jnp.isfinite(info["loss"])
+
+
+def test_soap_does_not_see_a_rotation_of_its_matrix():
+    """In other orthonormal coordinates of rows and columns the walk is the same; Adam's is not."""
+    keys = jax.random.split(jax.random.key(0), 4)
+    u, v = (jnp.linalg.qr(jax.random.normal(key, (n, n)))[0] for key, n in zip(keys, (4, 3), strict=False))
+    start, aim = jax.random.normal(keys[2], (4, 3)), jax.random.normal(keys[3], (4, 3))
+    scale = jnp.geomspace(1.0, 30.0, 12).reshape(4, 3)
+    ends = {}
+    for name, make in {"soap": lambda: soap(1e-2, frequency=3), "adam": lambda: optax.adam(1e-2)}.items():
+        optimizer = from_optax(make())
+        for turned in (False, True):
+            there = (lambda w: u @ w @ v.T) if turned else (lambda w: w)
+            objective = {"fit": Term(lambda w, s, there=there: (scale * (there(w) - aim)).reshape(-1))}
+            model = u.T @ start @ v if turned else start
+            state = optimizer.init(model)
+            step = jax.jit(lambda m, s, o=optimizer, f=objective: o.step(m, s, f, {"fit": jnp.zeros(1)})[:2])
+            for _ in range(20):
+                model, state = step(model, state)
+            ends[name, turned] = there(model)
+    np.testing.assert_allclose(ends["soap", True], ends["soap", False], atol=1e-9)
+    assert jnp.abs(ends["adam", True] - ends["adam", False]).max() > 1e-3
+    with pytest.raises(ValueError, match="b1=1.0"):
+        soap(b1=1.0)
