@@ -24,8 +24,12 @@ ALONE = ["source.batch_size=20", "trainer.num_steps=20000"]  # a third of the st
 CASES = {
     "antiderivative": ["experiment=antiderivative_deeponet"],
     "burgers": BURGERS,
-    "burgers, long": [*BURGERS, "trainer.num_steps=40000", "trainer.log_every=5000"],
-    "burgers, viscosity 0.01": [*BURGERS, "problem.settings.equation.viscosity=0.01"],
+    "burgers, long": [*BURGERS, "trainer.num_steps=24000", "trainer.log_every=4000"],
+    "burgers, viscosity 0.01": [
+        *BURGERS,
+        "problem.settings.equation.viscosity=0.01",
+        "optimizer.learning_rate.init_value=3.0e-3",
+    ],
     "burgers, equation alone": ["experiment=burgers_physics_informed_fno"],
     "darcy": DARCY,
     "ks, fno": ["experiment=ks_fno"],

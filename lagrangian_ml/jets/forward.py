@@ -11,13 +11,14 @@ that whatever JAX can differentiate has one, and XLA removes what a linear primi
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import product
 from math import factorial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend import core as jex
 from jaxtyping import Array, Float, Inexact
 
@@ -93,12 +94,35 @@ def taylor(
     return list(_push(f, seed, rule, lift))
 
 
-def mixed_derivative(f: Callable[[Array], Array], x: Float[Array, " i"], directions: Float[Array, "k i"]) -> Array:
-    """D_{v₁}…D_{v_k} f at x by polarization: 1/(2ᵏ⁻¹k!) Σ over signs ε, ε₁ = 1, of (Πε) Dᵏ f along Σ εᵢvᵢ."""
-    k = directions.shape[0]
-    signs = jnp.asarray([(1, *tail) for tail in product((1, -1), repeat=k - 1)], directions.dtype)
-    pure = jax.vmap(lambda v: taylor(f, x, v, k)[k])(signs @ directions)
-    return jnp.tensordot(jnp.prod(signs, axis=1), pure, axes=1) / (2 ** (k - 1) * factorial(k))
+def mixed_derivative(f: Callable[[Array], Array], x: Float[Array, " i"], axes: tuple[int, ...]) -> Array:
+    """∂_{i₁}…∂_{i_k} f at x by polarization: 1/(2ᵏ⁻¹k!) Σ over signs ε, ε₁ = 1, of (Πε) Dᵏ f along Σ ε_j e_{i_j}.
+
+    Directions that are alike up to their sign are passed once, so ∂ᵢ²∂ⱼ² takes four.
+    """
+    present, combinations, weights = _polarization(axes)
+    directions = jnp.zeros((len(combinations), x.shape[0]), x.dtype).at[:, jnp.asarray(present)].set(combinations)
+    pure = jax.vmap(lambda v: taylor(f, x, v, len(axes))[-1])(directions)
+    return jnp.tensordot(jnp.asarray(weights, x.dtype), pure, axes=1)
+
+
+@lru_cache
+def _polarization(axes: tuple[int, ...]) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """(the axes that occur, combinations of their unit vectors (m, a), the weight of Dᵏ along each (m,))."""
+    k, present = len(axes), sorted(set(axes))
+    weights: dict[tuple[int, ...], float] = {}
+    for signs in product((1, -1), repeat=k - 1):
+        combination = [0] * len(present)
+        for sign, axis in zip((1, *signs), axes, strict=True):
+            combination[present.index(axis)] += sign
+        turned = tuple(-c for c in combination)
+        factor = 1 / (2 ** (k - 1) * factorial(k))
+        for sign in signs:
+            factor *= sign
+        if tuple(combination) < turned:
+            combination, factor = turned, factor * (-1) ** k
+        weights[tuple(combination)] = weights.get(tuple(combination), 0.0) + factor
+    kept = {c: w for c, w in weights.items() if any(c) and abs(w) > 1e-14}
+    return present, np.array(list(kept), float), np.array(list(kept.values()))
 
 
 def _push(f: Callable, seed: tuple[Array, ...], rule: Callable, lift: Callable) -> tuple[Array, ...]:

@@ -51,10 +51,10 @@ class PointJet(Jet):
     def d(self, *axes):
         if not axes:
             return self.value
-        directions = self._basis[self._num_times :][jnp.asarray(axes)]
+        axes = tuple(range(self.x.shape[0])[axis] for axis in axes)
         if len(set(axes)) == 1:
-            return taylor(self._field, self._z, directions[0], len(axes))[-1]
-        return mixed_derivative(self._field, self._z, directions)
+            return taylor(self._field, self._z, self._basis[self._num_times + axes[0]], len(axes))[-1]
+        return mixed_derivative(self._field, self._z, tuple(self._num_times + axis for axis in axes))
 
     def divergence(self, flux):
         """By the chain rule: Σᵢ ∂Fᵢ/∂u · ∂ᵢu + ∂Fᵢ/∂xᵢ."""
