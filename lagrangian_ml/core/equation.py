@@ -6,6 +6,7 @@ PINN residual (automatic differentiation at a point), a spectral solver (grid), 
 
 import abc
 from collections.abc import Callable
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
@@ -32,6 +33,13 @@ class Jet(abc.ABC):
     @abc.abstractmethod
     def divergence(self, flux: Callable[["Jet"], Array]) -> Inexact[Array, "c *s"]:
         """div F for a flux `F(jet) -> (c, d, *s)` that reads the jet's value (and x, t) only."""
+
+    @property
+    def bilaplacian(self) -> Inexact[Array, "c *s"]:
+        """Δ²u = Σᵢ ∂ᵢ⁴u + 2 Σ_{i<j} ∂ᵢ²∂ⱼ²u."""
+        axes = range(self.gradient.shape[1])
+        mixed = (self.d(i, i, j, j) for i, j in combinations(axes, 2))
+        return sum(self.d(i, i, i, i) for i in axes) + 2 * sum(mixed, jnp.zeros_like(self.value))
 
     @property
     def inverse_laplacian(self) -> "Jet":

@@ -8,7 +8,6 @@ from jaxtyping import Array, Inexact
 
 from ..core import Equation, Jet
 from .coefficients import Scalar, require_nonnegative
-from .operators import biharmonic
 
 
 class CahnHilliard(Equation):
@@ -21,7 +20,7 @@ class CahnHilliard(Equation):
         require_nonnegative(gradient_energy=self.gradient_energy, mobility=self.mobility)
 
     def linear(self, u: Jet) -> Inexact[Array, "c *s"]:
-        return -self.mobility * (u.laplacian + self.gradient_energy * biharmonic(u))
+        return -self.mobility * (u.laplacian + self.gradient_energy * u.bilaplacian)
 
     def products(self, u: Jet) -> Inexact[Array, "c *s"]:
         return u.value**3

@@ -7,7 +7,6 @@ from jaxtyping import Array, Inexact
 
 from ..core import Equation, Jet
 from .coefficients import Scalar, require_nonnegative
-from .operators import biharmonic
 
 
 class HyperDiffusion(Equation):
@@ -19,4 +18,4 @@ class HyperDiffusion(Equation):
         require_nonnegative(hyperdiffusivity=self.hyperdiffusivity)
 
     def linear(self, u: Jet) -> Inexact[Array, "c *s"]:
-        return -self.hyperdiffusivity * biharmonic(u)
+        return -self.hyperdiffusivity * u.bilaplacian

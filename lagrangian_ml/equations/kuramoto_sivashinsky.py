@@ -10,7 +10,6 @@ from jaxtyping import Array, Inexact
 
 from ..core import Equation, Jet
 from .coefficients import Scalar, require_dimension
-from .operators import biharmonic
 
 
 class KuramotoSivashinsky(Equation):
@@ -36,7 +35,7 @@ class CombustionKuramotoSivashinsky(Equation):
     hyperdiffusivity: Scalar = 1.0
 
     def linear(self, u: Jet) -> Inexact[Array, "1 *s"]:
-        return -self.growth * u.laplacian - self.hyperdiffusivity * biharmonic(u)
+        return -self.growth * u.laplacian - self.hyperdiffusivity * u.bilaplacian
 
     def nonlinear(self, u: Jet) -> Inexact[Array, "1 *s"]:
         return -0.5 * self.steepening * jnp.sum(u.gradient**2, axis=1)

@@ -1,21 +1,10 @@
 """Differential operators that several equations share."""
 
 from collections.abc import Callable
-from itertools import combinations
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Inexact
-
-from ..core import Jet
-
-
-def biharmonic(u: Jet) -> Inexact[Array, "c *s"]:
-    """Δ²u = Σᵢ ∂ᵢ⁴u + 2 Σ_{i<j} ∂ᵢ²∂ⱼ²u."""
-    axes = range(u.gradient.shape[1])
-    pure = sum(u.d(i, i, i, i) for i in axes)
-    mixed = (u.d(i, i, j, j) for i, j in combinations(axes, 2))
-    return pure + 2 * sum(mixed, jnp.zeros_like(u.value))
+from jaxtyping import Array, Float
 
 
 def curl(field: Callable[[Array], Array], x: Float[Array, " d"]) -> Float[Array, " m"]:

@@ -8,7 +8,6 @@ from jaxtyping import Array, Inexact
 
 from ..core import Equation, Jet
 from .coefficients import Scalar
-from .operators import biharmonic
 
 
 class SwiftHohenberg(Equation):
@@ -21,7 +20,7 @@ class SwiftHohenberg(Equation):
 
     def linear(self, u: Jet) -> Inexact[Array, "c *s"]:
         square = self.wavenumber**2
-        return (self.growth - square**2) * u.value - 2 * square * u.laplacian - biharmonic(u)
+        return (self.growth - square**2) * u.value - 2 * square * u.laplacian - u.bilaplacian
 
     def nonlinear(self, u: Jet) -> Inexact[Array, "c *s"]:
         return u.value**2 * (self.quadratic - self.cubic * u.value)

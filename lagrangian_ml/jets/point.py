@@ -43,6 +43,15 @@ class PointJet(Jet):
         return self._pass.laplacian
 
     @property
+    def bilaplacian(self):
+        """The Laplacian of the Laplacian, pushed forward twice; in one dimension by Taylor mode, which is shorter."""
+        space = self._basis[self._num_times :]
+        if space.shape[0] == 1:
+            return self.d(0, 0, 0, 0)
+        push = lambda f, z: forward_laplacian(f, z, space=space, first=space[:0]).laplacian
+        return push(lambda z: push(self._field, z), self._z)
+
+    @property
     def dt(self):
         if self.t is None:
             raise ValueError("this jet was made without a time; a steady equation must not read `dt`.")

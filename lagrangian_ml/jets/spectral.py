@@ -66,6 +66,10 @@ class SpectralJet(Jet):
     def laplacian(self):
         return self.basis.to_values(scale(-self._square, self.modes))
 
+    @property
+    def bilaplacian(self):
+        return self.basis.to_values(scale(self._square**2, self.modes))
+
     @cached_property
     def _square(self) -> np.ndarray:
         return np.sum(self.basis.wavevectors(self.grid.lengths) ** 2, axis=0)

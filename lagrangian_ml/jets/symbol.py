@@ -32,6 +32,10 @@ class _ModeJet(Jet):
         return -jnp.sum(self._k**2, axis=0)[None] * self.value
 
     @property
+    def bilaplacian(self):
+        return jnp.sum(self._k**2, axis=0)[None] ** 2 * self.value
+
+    @property
     def inverse_laplacian(self):
         square = jnp.sum(self._k**2, axis=0)[None]
         return _ModeJet(jnp.where(square == 0, 0, -self.value / jnp.where(square == 0, 1, square)), self._k)

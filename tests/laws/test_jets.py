@@ -72,6 +72,24 @@ def test_mixed_and_higher_derivatives(f, axes):
     np.testing.assert_allclose(mixed_derivative(f, x, axes), expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_the_biharmonic_operator_is_the_laplacian_of_the_laplacian(dim):
+    net, x = MLP(dim, 1, width=6, depth=2, key=jax.random.key(1)), 0.3 * jnp.arange(1.0, dim + 1)
+    jet, laplacian = point_jet(net, x), lambda x: jnp.trace(jax.hessian(lambda x: net(x)[0])(x))
+    expected = jnp.trace(jax.hessian(laplacian)(x))
+    np.testing.assert_allclose(jet.bilaplacian[0], expected, rtol=1e-9)
+    np.testing.assert_allclose(super(type(jet), jet).bilaplacian[0], expected, rtol=1e-9)  # from single derivatives
+
+
+@pytest.mark.parametrize("shape", [(16,), (8, 12)])
+def test_the_biharmonic_operator_on_modes(shape):
+    d = len(shape)
+    grid = Grid(shape, (0.0,) * d, tuple(1.0 + i for i in range(d)))
+    jet = SpectralJet(jax.random.normal(jax.random.key(0), (2, *shape)), grid)
+    twice = SpectralJet(jet.laplacian, grid).laplacian
+    np.testing.assert_allclose(jet.bilaplacian, twice, rtol=1e-9, atol=1e-9 * float(jnp.abs(twice).max()))
+
+
 def test_training_gradient_through_the_laplacian_is_that_of_nested_differentiation():
     net, x = MLP(2, 1, width=8, depth=2, key=jax.random.key(1)), jnp.asarray([0.2, -0.4])
     ours = eqx.filter_grad(lambda net: point_jet(net, x).laplacian[0] ** 2)(net)

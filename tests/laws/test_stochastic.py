@@ -45,6 +45,13 @@ def test_estimates_are_unbiased(law, x64):
         assert bool(jnp.all(jnp.abs(jnp.mean(found, axis=0) - means) < 4 * deviation / num**0.5))
 
 
+def test_gaussian_directions_give_the_biharmonic_operator():
+    u, x, num = field(1), jnp.asarray(X), 20000
+    estimate = lambda key: stochastic_jet(u, x, 0.4, Directions(1, "gaussian"), key=key).bilaplacian[0]
+    found = jax.jit(jax.vmap(estimate))(jax.random.split(KEY, num))
+    assert abs(jnp.mean(found) - point_jet(u, x, 0.4).bilaplacian[0]) < 4 * jnp.std(found) / num**0.5
+
+
 def test_the_mean_over_all_subsets_of_coordinates_is_exact():
     u, x = field(1), jnp.asarray(X)
     estimate = lambda key: stochastic_jet(u, x, 0.4, Directions(2), key=key).laplacian[0]
