@@ -1,4 +1,4 @@
-"""Error against seconds of the preset `burgers_pinn`, with Adam and with Levenberg–Marquardt, three seeds each.
+"""Error against seconds of the preset `burgers_pinn` by Adam, Levenberg–Marquardt and self-scaled Broyden, three seeds.
 
 Every run is a process of its own, one after the other, the optimizers alternating; the same network, ansatz, points
 and precision. Seconds are those of the steps, without compilation and without evaluating the error; CPU-seconds are
@@ -18,6 +18,12 @@ from record import RESULTS, store
 NAME = "burgers_error_vs_seconds"
 SETTINGS = {
     "levenberg_marquardt": [],
+    "self_scaled_broyden": [
+        "optimizer=self_scaled_broyden",
+        "source.num_points=2048",
+        "source.resample_every=50",
+        "source.adaptive.keep=0.5",
+    ],
     "adam": ["optimizer=adam", "trainer.num_steps=15000", "trainer.log_every=500", "trainer.checkpoint_every=15000"],
 }
 
@@ -49,7 +55,7 @@ def draw(runs: list[dict], path: Path) -> None:
 
     figure = Figure(figsize=(5, 3.4), layout="constrained")
     axes = figure.subplots()
-    for optimizer, colour in zip(SETTINGS, ("#0072B2", "#D55E00"), strict=True):
+    for optimizer, colour in zip(SETTINGS, ("#0072B2", "#009E73", "#D55E00"), strict=True):
         curves = [run["curve"] for run in runs if run["optimizer"] == optimizer]
         for i, curve in enumerate(curves):
             label = optimizer.replace("_", " ") if i == 0 else None

@@ -11,7 +11,14 @@ import pytest
 
 from lagrangian_ml import LevenbergMarquardt, load_problem, pinn
 from lagrangian_ml.core import Point, Samples
-from lagrangian_ml.domains import ArraySource, JoinedSource, ResidualAdaptive, collocation
+from lagrangian_ml.domains import (
+    ArraySource,
+    JoinedSource,
+    ResidualAdaptive,
+    ResidualAttention,
+    RetainResampleRelease,
+    collocation,
+)
 from lagrangian_ml.fields import MLP
 from lagrangian_ml.optimizers import (
     MDMM,
@@ -19,9 +26,12 @@ from lagrangian_ml.optimizers import (
     Balanced,
     ConflictFree,
     Constraints,
+    GaussNewton,
     GradientNorms,
     MultiAdam,
+    QuasiNewton,
     ReLoBRaLo,
+    soap,
 )
 from lagrangian_ml.training import Trainer, run_task
 from lagrangian_ml.training.manifest import leaf_sums
@@ -36,6 +46,11 @@ def adaptive_points():
     return pinn(load_problem("heat"), partial(MLP, width=4, depth=1), POINTS, key=KEY)
 
 
+def with_attention():
+    points = partial(POINTS, adaptive=RetainResampleRelease(), attention=ResidualAttention())
+    return pinn(load_problem("heat"), partial(MLP, width=4, depth=1), points, key=KEY)
+
+
 def with_mini_batches():
     x, t = jax.random.uniform(KEY, (12, 1)), jnp.linspace(0.0, 1.0, 12)
     data = Samples(Point(x, t), jnp.sin(jnp.pi * x))
@@ -48,6 +63,9 @@ def with_mini_batches():
     [
         pytest.param(adaptive_points, LevenbergMarquardt(), marks=pytest.mark.slow),
         (with_mini_batches, ADAM),
+        (with_attention, QuasiNewton(iterations=2)),
+        pytest.param(with_attention, GaussNewton(damping=1e-4, momentum=0.9), marks=pytest.mark.slow),
+        pytest.param(with_attention, soap(1e-2), marks=pytest.mark.slow),
         (with_mini_batches, MDMM(Balanced(MultiAdam(1e-2), ReLoBRaLo(key=KEY), every=3), DATA)),
         (with_mini_batches, AugmentedLagrangian(Balanced(ConflictFree(ADAM), GradientNorms(), every=3), DATA, every=3)),
     ],
