@@ -61,7 +61,7 @@ def settings(problem: str, library: str) -> list[str]:
     """What is given to the command line."""
     case = CASES[problem]
     network = [f"model.width={case.width}", f"model.depth={case.depth}", f"source.num_points={case.points}"]
-    network += [f"+method.ansatz.num_harmonics={case.harmonics}"] if case.harmonics > 1 else []
+    network += [f"method.ansatz.num_harmonics={case.harmonics}"] if case.harmonics > 1 else []
     endless = ["trainer.num_steps=1000000", "trainer.checkpoint_every=1000000"]
     return [f"experiment={case.preset}", *case.problem, *network, *OURS[library], *endless, *case.ours]
 

@@ -8,7 +8,7 @@ distance, and initial values that contradict the boundary's, or whose slope jump
 """
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
 
 import equinox as eqx
@@ -70,7 +70,9 @@ def hard_constraints(
     model: Callable[..., Callable] = MLP,
     *,
     num_harmonics: int = 1,
+    time_scale: float | int = 1.0,
     symmetry: Mapping[int, Parity] | None = None,
+    soft: Sequence[str] = (),
     key: Key[Array, ""],
 ) -> Field:
     """A field for the problem with as many of its conditions built in as possible, see `satisfies`.
@@ -79,18 +81,24 @@ def hard_constraints(
         problem: gives the initial and boundary values, and the scales of the network's inputs.
         model: the network's constructor `(in_size, out_size, *, key)`.
         num_harmonics: sines and cosines for each periodic axis.
+        time_scale: the network sees times of [−time_scale, time_scale]; large where u goes up and down many times.
         symmetry: the parity of N about the box's centre, by space axis, such as {0: "odd"}. It is u's own parity
             if the initial and boundary values have it too.
+        soft: terms left to a soft term although they could be built in, of "initial". N = (u − g)/D is as large as
+            u_t at t = 0, and falls as 1/t after that.
         key: draws the network's parameters.
 
     Raises:
-        ValueError: if an axis of `symmetry` or of a periodic condition does not exist.
+        ValueError: if an axis of `symmetry` or of a periodic condition does not exist, for another name in `soft`, or
+            for a `time_scale` that is not > 0.
     """
+    if set(soft) - {"initial"} or not time_scale > 0:
+        raise ValueError(f"soft={list(soft)}, time_scale={time_scale}: only 'initial' may be soft; scales are > 0.")
     periodic = _periodic_axes(problem)
     _check_symmetry(symmetry or {}, problem.domain.dim)
-    network = _network(problem, model, periodic, num_harmonics, symmetry or {}, key)
+    network = _network(problem, model, periodic, num_harmonics, symmetry or {}, key, time_scale)
     sides, others = _sides(problem.boundary)
-    initial = problem.initial if _is_compatible(problem, periodic, sides) else None
+    initial = problem.initial if "initial" not in soft and _is_compatible(problem, periodic, sides) else None
     satisfies = {"boundary"} if problem.boundary and not others else set()
     if initial is not None:
         satisfies.add("initial")
@@ -116,12 +124,13 @@ def _check_symmetry(symmetry, dim):
             raise ValueError(f"symmetry={dict(symmetry)}: {axis} is no space axis of this problem; allowed: {allowed}.")
 
 
-def _network(problem, model, periodic, num_harmonics, symmetry, key):
+def _network(problem, model, periodic, num_harmonics, symmetry, key, time_scale=1.0):
     """A field made of the network on inputs rescaled to [-1, 1], periodic and symmetric where wanted."""
     lower, upper = problem.domain.bounds
     num_times = 0 if problem.horizon is None else 1
     if problem.horizon is not None:
-        lower, upper = (0.0, *lower), (problem.horizon, *upper)
+        middle, half = 0.5 * problem.horizon, 0.5 * problem.horizon / time_scale
+        lower, upper = (middle - half, *lower), (middle + half, *upper)
     embedding = PeriodicEmbedding(len(lower), {num_times + axis: 2.0 for axis in periodic}, num_harmonics)
     network = model(embedding.out_size, problem.equation.num_components, key=key)
     if periodic:
