@@ -26,7 +26,7 @@ class Work(NamedTuple):
     """A problem: z = (t, x), or (x, y) if steady; `xp` is the library's module of sin and cos.
 
     `lift(xp, *z)` is (g, D); `residual(xp, z, u, d)` has the derivatives `d(axis, …)`; `initial(xp, x)` is left to a
-    soft term, weighted by `weight`, where it is given.
+    soft term where it is given.
     """
 
     lower: tuple[float, ...]
@@ -37,7 +37,6 @@ class Work(NamedTuple):
     periodic: bool = False
     odd: bool = False
     initial: Callable | None = None
-    weight: float = 1.0
 
 
 def _distance(x, lower, upper):
@@ -49,9 +48,10 @@ def _convection(speed):
     return Work(
         (0.0, 0.0),
         (1.0, 2 * np.pi),
-        lambda xp, t, x: (xp.sin(x), t),
+        lambda xp, t, x: (0.0 * x, 1.0 + 0.0 * x),
         lambda xp, z, u, d: d(0) + speed * d(1),
         periodic=True,
+        initial=lambda xp, x: xp.sin(x),
     )
 
 
@@ -83,7 +83,6 @@ WORKS = {
         lambda xp, z, u, d: d(0) - 1e-4 * d(1, 1) - 5 * u + 5 * u**3,
         periodic=True,
         initial=lambda xp, x: x**2 * xp.cos(np.pi * x),
-        weight=100.0,
     ),
     "kdv": Work(
         (0.0, -1.0),
@@ -97,12 +96,18 @@ WORKS = {
 }
 
 
-def features(work: Work, xp: Any, z: list, harmonics: int) -> list:
+def features(work: Work, xp: Any, z: list, options: dict) -> list:
     """The inputs of the network at the coordinates z."""
     *rest, x = [(2 * a - lo - up) / (up - lo) for a, lo, up in zip(z, work.lower, work.upper, strict=True)]
+    rest = rest if work.steady else [options["time_scale"] * rest[0]]
     if not work.periodic:
         return [*rest, x]
-    return [*rest, *(wave(k * np.pi * x) for wave in (xp.sin, xp.cos) for k in range(1, harmonics + 1))]
+    harmonics = range(1, options["harmonics"] + 1)
+    return [*rest, *(wave(k * np.pi * x) for wave in (xp.sin, xp.cos) for k in harmonics)]
+
+
+def num_features(work: Work, options: dict) -> int:
+    return 1 + (2 * options["harmonics"] if work.periodic else 1)
 
 
 def mirrored(work: Work, z: list) -> list:
@@ -131,6 +136,37 @@ class Stopwatch:
         return result
 
 
+def jax_field(work: Work, options: dict, key: Any) -> Any:
+    """The ansatz around a network of one point as an Equinox module: an MLP, or sines of learned frequencies."""
+    import equinox as eqx
+    import jax
+    import jax.numpy as jnp
+
+    class Net(eqx.Module):
+        frequencies: jax.Array | None
+        layers: Any
+
+        def __call__(self, z):
+            z = list(z)
+            n = 0.5 * (self.network(z) - self.network(mirrored(work, z))) if work.odd else self.network(z)
+            g, D = work.lift(jnp, *z)
+            return (g + D * n)[None]
+
+        def network(self, z):
+            inputs = jnp.stack(features(work, jnp, z, options))
+            if self.frequencies is not None:
+                phases = 2 * np.pi * self.frequencies @ inputs
+                inputs = jnp.concatenate([jnp.sin(phases), jnp.cos(phases)])
+            return self.layers(inputs)[0]
+
+    inputs, waves = num_features(work, options), options["waves"]
+    if waves:
+        wave_key, key = jax.random.split(key)
+        frequencies = options["wave_scale"] * jax.random.normal(wave_key, (waves, inputs))
+        return Net(frequencies, eqx.nn.Linear(2 * waves, 1, key=key))
+    return Net(None, eqx.nn.MLP(inputs, 1, options["width"], options["depth"], jnp.tanh, key=key))
+
+
 def jinns(work: Work, options: dict, points: np.ndarray, natural: bool = False) -> dict:
     """One call of `solve`; a validation module takes the parameters out of it and ends it when the time is over."""
     import equinox as eqx
@@ -142,22 +178,8 @@ def jinns(work: Work, options: dict, points: np.ndarray, natural: bool = False) 
 
     jax.config.update("jax_enable_x64", True)
     key, net_key, data_key = jax.random.split(jax.random.PRNGKey(options["seed"]), 3)
-    harmonics, dim = options["harmonics"], len(work.lower)
-    inputs = dim + (2 * harmonics - 1 if work.periodic else 0)
-
-    class Net(eqx.Module):
-        mlp: eqx.nn.MLP
-
-        def __call__(self, z):
-            z = list(z)
-            value = lambda z: self.mlp(jnp.stack(features(work, jnp, z, harmonics)))[0]
-            n = 0.5 * (value(z) - value(mirrored(work, z))) if work.odd else value(z)
-            g, D = work.lift(jnp, *z)
-            return (g + D * n)[None]
-
-    mlp = eqx.nn.MLP(inputs, 1, options["width"], options["depth"], jnp.tanh, key=net_key)
     kind = "PDEStatio" if work.steady else "PDENonStatio"
-    u, net_params = jinns.nn.PINN_MLP.create(eqx_network=Net(mlp), eq_type=kind)
+    u, net_params = jinns.nn.PINN_MLP.create(eqx_network=jax_field(work, options, net_key), eq_type=kind)
     params = jinns.parameters.Params(nn_params=net_params, eq_params={})
 
     class Equation(jinns.loss.PDEStatio if work.steady else jinns.loss.PDENonStatio):
@@ -183,7 +205,7 @@ def jinns(work: Work, options: dict, points: np.ndarray, natural: bool = False) 
         soft: dict[str, Any] = {"loss_weights": jinns.loss.LossWeightsPDENonStatio(dyn_loss=1.0)}
         if work.initial is not None:
             start = work.initial
-            weights = jinns.loss.LossWeightsPDENonStatio(dyn_loss=1.0, initial_condition=work.weight)
+            weights = jinns.loss.LossWeightsPDENonStatio(dyn_loss=1.0, initial_condition=options["initial_weight"])
             soft = {"initial_condition_fun": lambda x: start(jnp, x[0])[None], "loss_weights": weights}
         loss = jinns.loss.LossPDENonStatio(u=u, dynamic_loss=Equation(), params=params, **soft)
     seen: list[tuple[float, Any]] = []
@@ -253,18 +275,23 @@ def deepxde(work: Work, options: dict, points: np.ndarray) -> dict:
 
     dde.config.set_default_float("float64")
     dde.config.set_random_seed(options["seed"])
-    harmonics, dim = options["harmonics"], len(work.lower)
-    inputs = dim + (2 * harmonics - 1 if work.periodic else 0)
+    inputs, waves = num_features(work, options), options["waves"]
     order = [0, 1] if work.steady else [1, 0]  # the time is DeepXDE's last coordinate
     split = lambda z: [z[:, i : i + 1] for i in order]
 
     class Net(dde.nn.FNN):
         def forward(self, inputs):
             z = split(inputs)
-            value = lambda z: super(Net, self).forward(torch.cat(features(work, torch, z, harmonics), 1))
-            n = 0.5 * (value(z) - value(mirrored(work, z))) if work.odd else value(z)
+            n = 0.5 * (self.network(z) - self.network(mirrored(work, z))) if work.odd else self.network(z)
             g, D = work.lift(torch, *z)
             return g + D * n
+
+        def network(self, z):
+            inputs = torch.cat(features(work, torch, z, options), 1)
+            if waves:
+                phases = 2 * np.pi * inputs @ self.frequencies.T
+                inputs = torch.cat([torch.sin(phases), torch.cos(phases)], 1)
+            return super().forward(inputs)
 
     def equation(z, u):
         def d(*axes):
@@ -287,11 +314,14 @@ def deepxde(work: Work, options: dict, points: np.ndarray) -> dict:
             start = work.initial
             at_start = lambda z, on: on
             soft = [dde.icbc.IC(domain, lambda z: start(np, z[:, :1]), at_start)]
-            weights, initial = [1.0, work.weight], 256
+            weights, initial = [1.0, options["initial_weight"]], 256
         data = dde.data.TimePDE(
             domain, equation, soft, num_domain=options["points"], num_initial=initial, train_distribution="pseudo"
         )
-    net = Net([inputs, *[options["width"]] * options["depth"], 1], "tanh", "Glorot normal")
+    sizes = [2 * waves, 1] if waves else [inputs, *[options["width"]] * options["depth"], 1]
+    net = Net(sizes, "tanh", "Glorot normal")
+    if waves:
+        net.frequencies = torch.nn.Parameter(options["wave_scale"] * torch.randn(waves, inputs))
     model = dde.Model(data, net)
     clock, seen = Stopwatch(options["seconds"]), []
 
@@ -337,21 +367,16 @@ def jno(work: Work, options: dict, points: np.ndarray) -> dict:
     from jno.utils.adaptive.callbacks import Callback
     from scipy.stats import qmc
 
-    harmonics, dim = options["harmonics"], len(work.lower)
-    inputs = dim + (2 * harmonics - 1 if work.periodic else 0)
+    dim = len(work.lower)
+    field = jax_field(work, options, jax.random.PRNGKey(options["seed"]))
 
     class Net(eqx.Module):
-        mlp: eqx.nn.MLP
+        field: Any
 
         def __call__(self, *z):
-            value = lambda z: self.mlp(jnp.stack(features(work, jnp, z, harmonics)))[0]
-            z = list(jnp.ravel(jnp.concatenate([jnp.ravel(a) for a in z])))
-            n = 0.5 * (value(z) - value(mirrored(work, z))) if work.odd else value(z)
-            g, D = work.lift(jnp, *z)
-            return (g + D * n)[None]
+            return self.field(jnp.concatenate([jnp.ravel(a) for a in z]))
 
-    key = jax.random.PRNGKey(options["seed"])
-    module = Net(eqx.nn.MLP(inputs, 1, options["width"], options["depth"], jnp.tanh, key=key))
+    module = Net(field)
     draw = qmc.Sobol(dim, rng=np.random.default_rng(options["seed"])).random(options["points"])
     clouds = {"interior": qmc.scale(draw, work.lower, work.upper)}
     if work.initial is not None:
@@ -372,7 +397,7 @@ def jno(work: Work, options: dict, points: np.ndarray) -> dict:
     terms = [work.residual(library.np, z, u, d).mse]
     if work.initial is not None:
         t, x = list(domain.variable("start"))[:dim]
-        terms.append(work.weight * (net(t, x) - work.initial(library.np, x)).mse)
+        terms.append(options["initial_weight"] * (net(t, x) - work.initial(library.np, x)).mse)
     seen: list[tuple[float, Any]] = []
     clock: list[Stopwatch] = []
 

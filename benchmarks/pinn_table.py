@@ -30,26 +30,39 @@ PEERS = {"jinns": "jinns", "jinns_ngd": "jinns", "deepxde": "deepxde", "jno": "j
 
 
 class Case(NamedTuple):
-    """A problem: its preset and settings, the network, and the seconds after which errors are reported."""
+    """A problem: its preset and settings, the network, and the seconds after which errors are reported.
+
+    With `waves` the network is a sum of that many sines and cosines of learned frequencies, drawn with a deviation of
+    `wave_scale`; otherwise it has `depth` layers of `width` units. `initial_weight` is that of a soft term.
+    """
 
     seconds: tuple[int, ...]
     preset: str
-    problem: list[str]  # settings that say what is solved
-    width: int
-    depth: int
     points: int
-    ours: list[str] = []  # further settings, of ours only
+    problem: list[str] = []  # settings that say what is solved, for our command line
+    width: int = 20
+    depth: int = 3
+    waves: int = 0
+    wave_scale: float = 0.1
     harmonics: int = 1  # of a periodic axis
+    time_scale: float = 1.0
+    initial_weight: float = 0.0  # 0 where the ansatz holds the initial value
 
 
 CASES = {
-    "poisson": Case((20,), "poisson_pinn", [], 64, 1, 1024),
-    "heat": Case((60,), "heat_pinn", [], 64, 1, 1024),
-    "burgers": Case((120, 300), "burgers_pinn", [], 20, 3, 1024),
-    "allen_cahn": Case((160, 600), "allen_cahn_pinn", [], 20, 3, 2048),
-    "kdv": Case((600,), "kdv_pinn", ["problem.equation.dispersion=4.84e-4"], 20, 3, 2048),
-    "convection": Case((180,), "convection_pinn", ["problem.equation.speed=50.0"], 20, 3, 2048),
-    "advection": Case((300,), "convection_pinn", ["problem.equation.speed=100.0"], 20, 3, 2048),
+    "poisson": Case((20,), "poisson_pinn", 1024, width=64, depth=1),
+    "heat": Case((60,), "heat_pinn", 1024, width=64, depth=1),
+    "burgers": Case((120, 300), "burgers_pinn", 1024),
+    "allen_cahn": Case((160, 600), "allen_cahn_pinn", 2048, initial_weight=100.0),
+    "kdv": Case((600,), "kdv_pinn", 2048, ["problem.equation.dispersion=4.84e-4"], width=30, harmonics=2),
+    "convection": Case(
+        *((180,), "convection_pinn", 1024, ["problem.equation.speed=50.0"]),
+        **{"waves": 128, "time_scale": 40.0, "initial_weight": 1e3},
+    ),
+    "advection": Case(
+        *((300,), "convection_pinn", 2048, ["problem.equation.speed=100.0"]),
+        **{"waves": 192, "time_scale": 80.0, "initial_weight": 1e4},
+    ),
 }
 OURS = {
     "ours": ["optimizer=self_scaled_broyden", "trainer.log_every=10"],
@@ -60,10 +73,20 @@ OURS = {
 def settings(problem: str, library: str) -> list[str]:
     """What is given to the command line."""
     case = CASES[problem]
-    network = [f"model.width={case.width}", f"model.depth={case.depth}", f"source.num_points={case.points}"]
-    network += [f"method.ansatz.num_harmonics={case.harmonics}"] if case.harmonics > 1 else []
+    network = [f"model.width={case.width}", f"model.depth={case.depth}"]
+    if case.waves:
+        sums = f"num_features: {case.waves}, scale: {case.wave_scale}, trainable: true"
+        readout = "network: {_target_: lagrangian_ml.fields.Linear, _partial_: true}"
+        network = [f"model={{_target_: lagrangian_ml.fields.fourier_network, _partial_: true, {sums}, {readout}}}"]
+    if case.harmonics > 1:
+        network += [f"method.ansatz.num_harmonics={case.harmonics}"]
+    if case.time_scale != 1:
+        network += [f"method.ansatz.time_scale={case.time_scale}"]
+    if case.initial_weight:
+        network += ["method.ansatz.soft=[initial]", f"method.weights={{initial: {case.initial_weight}}}"]
     endless = ["trainer.num_steps=1000000", "trainer.checkpoint_every=1000000"]
-    return [f"experiment={case.preset}", *case.problem, *network, *OURS[library], *endless, *case.ours]
+    points = f"source.num_points={case.points}"
+    return [f"experiment={case.preset}", *case.problem, *network, points, *OURS[library], *endless]
 
 
 def run_ours(problem: str, library: str, seed: int, seconds: float) -> dict:
@@ -102,8 +125,8 @@ def _last_seconds(metrics):
 def run_peer(problem: str, library: str, seed: int, seconds: float, python: str, reference: Path) -> dict:
     """A run of `pinn_peers.py` by another interpreter; the errors of its predictions."""
     case = CASES[problem]
-    given = {"seed": seed, "seconds": seconds, "width": case.width, "depth": case.depth, "points": case.points}
-    given["harmonics"] = case.harmonics
+    given = case._asdict() | {"seed": seed, "seconds": seconds}
+    given = {name: value for name, value in given.items() if name not in ("preset", "problem")}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.npz"
         script = str(Path(__file__).parent / "pinn_peers.py")
@@ -204,7 +227,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--seconds", type=float, help="instead of those of the table")
     parser.add_argument("--show", action="store_true", help="only print and draw what is stored")
-    parser.add_argument("--again", action="store_true", help="run what is stored already, too")
+    parser.add_argument("--again", action="store_true", help="run what is stored already, at least as long, too")
     for peer in dict.fromkeys(PEERS.values()):
         parser.add_argument(f"--{peer}-python", help="the interpreter of the environment that has it")
     options = parser.parse_args()
@@ -222,7 +245,9 @@ def _run_all(problem, options, reference):
     for seed in options.seeds:
         for library in options.libraries:
             python = None if library in OURS else getattr(options, f"{PEERS[library]}_python")
-            if (library not in OURS and not python) or ((problem, library, seed) in have and not options.again):
+            known = have.get((problem, library, seed))
+            known = known if known and "failure" not in known and known["seconds"] >= seconds else None
+            if (library not in OURS and not python) or (known and not options.again):
                 continue
             if library not in OURS and not reference.exists():
                 write_reference(problem, reference)

@@ -70,6 +70,8 @@ def test_sizes_and_trained_leaves():
         (lambda: Symmetric(jnp.sin, (0,), "odd-ish"), "parity"),
         (lambda: hard_constraints(HARD["burgers"], symmetry={1: "odd"}, key=KEY), "1 is no space axis.*allowed: 0"),
         (lambda: hard_constraints(HARD["channel"], symmetry={-1: "odd"}, key=KEY), "-1 is no space.*allowed: 0, 1"),
+        (lambda: hard_constraints(HARD["burgers"], soft=["boundary"], key=KEY), "only 'initial' may be soft"),
+        (lambda: hard_constraints(HARD["burgers"], time_scale=0.0, key=KEY), "time_scale=0.0"),
         (lambda: hard_constraints(Problem(Poisson(), DISC, boundary=Periodic(0)), key=KEY), "Ball has no face"),
         (lambda: hard_constraints(Problem(Poisson(), SQUARE, boundary=Periodic(2)), key=KEY), "the axis is 0 … 1"),
     ],
@@ -149,6 +151,14 @@ def test_what_cannot_be_built_is_left_to_soft_terms():
     corner = (Dirichlet(SQUARE.face(0, "lower"), 0.0), Dirichlet(SQUARE.face(1, "lower"), 1.0))
     assert satisfies(lambda x: x[:1], *corner, domain=SQUARE) == {"initial"}
     assert soft_constraints(HARD["burgers"], key=KEY).satisfies == frozenset()
+
+
+def test_a_scale_of_time_is_that_of_the_networks_input_and_a_soft_initial_value_is_left_out():
+    plain, scaled = (hard_constraints(HARD["burgers"], soft=["initial"], time_scale=s, key=KEY) for s in (1.0, 4.0))
+    assert scaled.satisfies == {"boundary"}
+    x, middle = jnp.array([0.3]), 0.5 * HARD["burgers"].horizon
+    at = lambda u, t: jax.jit(u)(jnp.asarray(t), x)
+    np.testing.assert_allclose(at(scaled, middle + 0.1), at(plain, middle + 0.4), rtol=1e-5)
 
 
 @pytest.mark.parametrize("parity, sign", [("even", 1), ("odd", -1)])
