@@ -200,13 +200,13 @@ def jinns(work: Work, options: dict, points: np.ndarray, natural: bool = False) 
         weights = jinns.loss.LossWeightsPDEStatio(dyn_loss=1.0)
         loss = jinns.loss.LossPDEStatio(u=u, dynamic_loss=Equation(), params=params, loss_weights=weights)
     else:
-        mesh |= {} if natural else {"rar_parameters": rar}
+        mesh |= {} if natural else {"rar_parameters": rar, "method": "uniform"}  # the other laws are not for RAR
         data = jinns.data.CubicMeshPDENonStatio(**mesh, tmin=0.0, tmax=1.0, ni=256)
         soft: dict[str, Any] = {"loss_weights": jinns.loss.LossWeightsPDENonStatio(dyn_loss=1.0)}
         if work.initial is not None:
-            start = work.initial
+            first = work.initial
             weights = jinns.loss.LossWeightsPDENonStatio(dyn_loss=1.0, initial_condition=options["initial_weight"])
-            soft = {"initial_condition_fun": lambda x: start(jnp, x[0])[None], "loss_weights": weights}
+            soft = {"initial_condition_fun": lambda x: first(jnp, x[0])[None], "loss_weights": weights}
         loss = jinns.loss.LossPDENonStatio(u=u, dynamic_loss=Equation(), params=params, **soft)
     seen: list[tuple[float, Any]] = []
     clock: list[Stopwatch] = []
@@ -374,7 +374,7 @@ def jno(work: Work, options: dict, points: np.ndarray) -> dict:
         field: Any
 
         def __call__(self, *z):
-            return self.field(jnp.concatenate([jnp.ravel(a) for a in z]))
+            return jax.vmap(self.field)(jnp.concatenate(z, axis=-1))
 
     module = Net(field)
     draw = qmc.Sobol(dim, rng=np.random.default_rng(options["seed"])).random(options["points"])
@@ -418,7 +418,7 @@ def jno(work: Work, options: dict, points: np.ndarray) -> dict:
     arrays, static = eqx.partition(module, eqx.is_inexact_array)
     structure = jax.tree.structure(arrays)
     evaluate = jax.jit(
-        jax.vmap(lambda leaves, z: eqx.combine(jax.tree.unflatten(structure, leaves), static)(z)[0], (None, 0))
+        jax.vmap(lambda leaves, z: eqx.combine(jax.tree.unflatten(structure, leaves), static).field(z)[0], (None, 0))
     )
     return {
         "seconds": [now for now, _ in seen],
