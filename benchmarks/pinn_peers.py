@@ -137,7 +137,7 @@ class Stopwatch:
 
 
 def jax_field(work: Work, options: dict, key: Any) -> Any:
-    """The ansatz around a network of one point as an Equinox module: an MLP, or sines of learned frequencies."""
+    """The ansatz around a network of one point as an Equinox module: an MLP, or sines of random frequencies."""
     import equinox as eqx
     import jax
     import jax.numpy as jnp
@@ -154,16 +154,18 @@ def jax_field(work: Work, options: dict, key: Any) -> Any:
 
         def network(self, z):
             inputs = jnp.stack(features(work, jnp, z, options))
-            if self.frequencies is not None:
-                phases = 2 * np.pi * self.frequencies @ inputs
+            frequencies = fixed if self.frequencies is None else self.frequencies
+            if frequencies is not None:
+                phases = 2 * np.pi * frequencies @ inputs
                 inputs = jnp.concatenate([jnp.sin(phases), jnp.cos(phases)])
             return self.layers(inputs)[0]
 
-    inputs, waves = num_features(work, options), options["waves"]
+    inputs, waves, fixed = num_features(work, options), options["waves"], None
     if waves:
         wave_key, key = jax.random.split(key)
         frequencies = options["wave_scale"] * jax.random.normal(wave_key, (waves, inputs))
-        return Net(frequencies, eqx.nn.Linear(2 * waves, 1, key=key))
+        fixed = None if options["learned_waves"] else frequencies
+        return Net(frequencies if options["learned_waves"] else None, eqx.nn.Linear(2 * waves, 1, key=key))
     return Net(None, eqx.nn.MLP(inputs, 1, options["width"], options["depth"], jnp.tanh, key=key))
 
 
@@ -321,7 +323,8 @@ def deepxde(work: Work, options: dict, points: np.ndarray) -> dict:
     sizes = [2 * waves, 1] if waves else [inputs, *[options["width"]] * options["depth"], 1]
     net = Net(sizes, "tanh", "Glorot normal")
     if waves:
-        net.frequencies = torch.nn.Parameter(options["wave_scale"] * torch.randn(waves, inputs))
+        frequencies = options["wave_scale"] * torch.randn(waves, inputs)
+        net.frequencies = torch.nn.Parameter(frequencies) if options["learned_waves"] else frequencies
     model = dde.Model(data, net)
     clock, seen = Stopwatch(options["seconds"]), []
 

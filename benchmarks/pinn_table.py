@@ -32,8 +32,9 @@ PEERS = {"jinns": "jinns", "jinns_ngd": "jinns", "deepxde": "deepxde", "jno": "j
 class Case(NamedTuple):
     """A problem: its preset and settings, the network, and the seconds after which errors are reported.
 
-    With `waves` the network is a sum of that many sines and cosines of learned frequencies, drawn with a deviation of
-    `wave_scale`; otherwise it has `depth` layers of `width` units. `initial_weight` is that of a soft term.
+    With `waves` the network is a sum of that many sines and cosines of random frequencies, drawn with a deviation of
+    `wave_scale` and learned or not; otherwise it has `depth` layers of `width` units. `initial_weight` is that of a
+    soft term. `damping` is the first of Levenberg and Marquardt.
     """
 
     seconds: tuple[int, ...]
@@ -44,9 +45,11 @@ class Case(NamedTuple):
     depth: int = 3
     waves: int = 0
     wave_scale: float = 0.1
+    learned_waves: bool = True
     harmonics: int = 1  # of a periodic axis
     time_scale: float = 1.0
     initial_weight: float = 0.0  # 0 where the ansatz holds the initial value
+    damping: float = 1e-2
 
 
 CASES = {
@@ -61,7 +64,7 @@ CASES = {
     ),
     "advection": Case(
         *((300,), "convection_pinn", 2048, ["problem.equation.speed=100.0"]),
-        **{"waves": 192, "time_scale": 80.0, "initial_weight": 1e4},
+        **{"waves": 500, "learned_waves": False, "time_scale": 80.0, "initial_weight": 1e5, "damping": 1e-11},
     ),
 }
 OURS = {
@@ -75,7 +78,7 @@ def settings(problem: str, library: str) -> list[str]:
     case = CASES[problem]
     network = [f"model.width={case.width}", f"model.depth={case.depth}"]
     if case.waves:
-        sums = f"num_features: {case.waves}, scale: {case.wave_scale}, trainable: true"
+        sums = f"num_features: {case.waves}, scale: {case.wave_scale}, trainable: {str(case.learned_waves).lower()}"
         readout = "network: {_target_: lagrangian_ml.fields.Linear, _partial_: true}"
         network = [f"model={{_target_: lagrangian_ml.fields.fourier_network, _partial_: true, {sums}, {readout}}}"]
     if case.harmonics > 1:
@@ -84,6 +87,8 @@ def settings(problem: str, library: str) -> list[str]:
         network += [f"method.ansatz.time_scale={case.time_scale}"]
     if case.initial_weight:
         network += ["method.ansatz.soft=[initial]", f"method.weights={{initial: {case.initial_weight}}}"]
+    if library == "ours_lm":
+        network += [f"optimizer.damping={case.damping}"]
     endless = ["trainer.num_steps=1000000", "trainer.checkpoint_every=1000000"]
     points = f"source.num_points={case.points}"
     return [f"experiment={case.preset}", *case.problem, *network, points, *OURS[library], *endless]
@@ -126,7 +131,7 @@ def run_peer(problem: str, library: str, seed: int, seconds: float, python: str,
     """A run of `pinn_peers.py` by another interpreter; the errors of its predictions."""
     case = CASES[problem]
     given = case._asdict() | {"seed": seed, "seconds": seconds}
-    given = {name: value for name, value in given.items() if name not in ("preset", "problem")}
+    given = {name: value for name, value in given.items() if name not in ("preset", "problem", "damping")}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.npz"
         script = str(Path(__file__).parent / "pinn_peers.py")
