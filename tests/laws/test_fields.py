@@ -157,7 +157,7 @@ def test_a_scale_of_time_is_that_of_the_networks_input_and_a_soft_initial_value_
     plain, scaled = (hard_constraints(HARD["burgers"], soft=["initial"], time_scale=s, key=KEY) for s in (1.0, 4.0))
     assert scaled.satisfies == {"boundary"}
     x, middle = jnp.array([0.3]), 0.5 * HARD["burgers"].horizon
-    at = lambda u, t: jax.jit(u)(jnp.asarray(t), x)
+    at = lambda u, t: jax.jit(lambda t: u(t, x))(jnp.asarray(t))
     np.testing.assert_allclose(at(scaled, middle + 0.1), at(plain, middle + 0.4), rtol=1e-5)
 
 
