@@ -25,6 +25,12 @@ CASES = {
     "antiderivative": ["experiment=antiderivative_deeponet"],
     "burgers": BURGERS,
     "burgers, long": [*BURGERS, "trainer.num_steps=24000", "trainer.log_every=4000"],
+    "burgers, long, mirrored": [
+        *BURGERS,
+        "trainer.num_steps=24000",
+        "trainer.log_every=4000",
+        "method.augment={_target_: lagrangian_ml.operators.mirrored, _partial_: true, parity: odd}",
+    ],
     "burgers, viscosity 0.01": [
         *BURGERS,
         "problem.settings.equation.viscosity=0.01",

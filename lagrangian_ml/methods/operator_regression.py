@@ -44,6 +44,7 @@ def operator_regression(
     *,
     loss: Loss = "relative_l2",
     normalise: bool = True,
+    augment: Callable[[Pairs], Pairs] | None = None,
     key: Key[Array, ""],
 ) -> Task:
     """The task of learning an operator from pairs. Errors are those of the validation samples, and of the test samples
@@ -56,17 +57,19 @@ def operator_regression(
         source: makes the batches of `{"data": Pairs}`; all samples are one batch unless it says otherwise.
         loss: "relative_l2", ‖û − u‖ / ‖u‖; "relative_square", its square; "mean_square", for outputs that may vanish.
         normalise: give and take values in units of their deviations, (v − mean) / std of every component.
+        augment: makes more training samples of those there are, such as `operators.mirrored`.
         key: draws the network's parameters.
 
     Raises:
         ValueError: for a problem of another kind, an unknown loss, and a relative one of an output that is zero.
     """
-    operator = fit_scales(model(*shapes_of(problem), key=key), problem.train, normalise)
+    train = problem.train if augment is None else augment(problem.train)
+    operator = fit_scales(model(*shapes_of(problem), key=key), train, normalise)
     check_sets(operator, problem)
     return Task(
         model=operator,
-        objective={"data": regression_term(loss, problem.train.outputs)},
-        source=stored_source(source, {"data": problem.train}),
+        objective={"data": regression_term(loss, train.outputs)},
+        source=stored_source(source, {"data": train}),
         field=None,
         errors=lambda model: {} if problem.validation is None else errors_on(model, problem.validation),
         test_errors=lambda model: test_errors(model, problem),

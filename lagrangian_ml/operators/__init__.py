@@ -16,6 +16,7 @@ from .pod import PODDeepONet, fitted
 from .problem import OperatorProblem, Pairs, TrajectoryProblem, from_files, pairs_from_file, shapes_of
 from .spectral import to_modes, to_values
 from .stagger import Staggered, interleave, split
+from .symmetry import mirrored
 from .transolver import Transolver
 from .tucker import TuckerConvolution, TuckerFNO
 from .ufno import UFNO
@@ -51,6 +52,7 @@ __all__ = [
     "fitted",
     "from_files",
     "interleave",
+    "mirrored",
     "nodes",
     "pairs_from_file",
     "shapes_of",

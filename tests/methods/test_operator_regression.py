@@ -27,6 +27,7 @@ from lagrangian_ml.operators import (
     Scale,
     Transolver,
     from_files,
+    mirrored,
 )
 from lagrangian_ml.training import Trainer, run_task
 
@@ -63,6 +64,20 @@ def test_a_network_learns_and_a_run_goes_on_where_it_stopped(tmp_path, problem):
     tests = task.test_errors(whole.model)
     assert tests["fine_nrmse"] == pytest.approx(tests["test_nrmse"], rel=0.1)
     assert {"samples.png", "history.png"} <= {path.name for path in (tmp_path / "whole" / "figures").iterdir()}
+
+
+@pytest.mark.parametrize(("parity", "sign"), [("even", 1), ("odd", -1)])
+def test_mirror_images_are_more_training_samples(problem, parity, sign):
+    x, y = (2 * jnp.pi * jnp.arange(n) / n for n in (6, 8))
+    f = lambda x, y: (jnp.exp(jnp.sin(x)[:, None]) * jnp.cos(y + 1)[None])[None, None]
+    pairs = mirrored(Pairs(f(x, y), 2 * f(x, y)), parity, axis=1)
+    np.testing.assert_allclose(pairs.inputs[1:], sign * f(x, -y), atol=1e-12)
+    np.testing.assert_allclose(pairs.outputs[1:], 2 * pairs.inputs[1:], atol=1e-12)
+    task = operator_regression(problem, NET, augment=partial(mirrored, parity=parity), key=KEY)
+    batch, _ = task.source.next(task.source.init(KEY), task.model, task.objective)
+    assert len(batch["data"]) == 32 and len(problem.train) == 16
+    with pytest.raises(ValueError, match="axis=1"):
+        mirrored(problem.train, axis=1)
 
 
 def test_errors_are_those_of_the_definition(problem):
