@@ -95,6 +95,8 @@ def _deviator(A: Matrix) -> Matrix:
 def _norm(A: Matrix) -> tuple[Any, Any]:
     """|A| and 1/|A|; both 0, with their derivatives, at A = 0."""
     squared = A.contract(A)
-    nonzero = squared > float(jnp.finfo(jnp.result_type(squared)).tiny) ** 0.75
-    size = jnp.sqrt(jnp.where(nonzero, squared, 1))
+    least = float(jnp.finfo(jnp.result_type(squared)).tiny) ** 0.75
+    nonzero = squared > least
+    # XLA may compute `squared` twice, with other roundings: what is selected here must be small whatever `nonzero` says.
+    size = jnp.sqrt(jnp.maximum(squared, least))
     return jnp.where(nonzero, size, 0), jnp.where(nonzero, 1 / size, 0)
