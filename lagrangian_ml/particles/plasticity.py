@@ -97,6 +97,6 @@ def _norm(A: Matrix) -> tuple[Any, Any]:
     squared = A.contract(A)
     least = float(jnp.finfo(jnp.result_type(squared)).tiny) ** 0.75
     nonzero = squared > least
-    # XLA may compute `squared` twice, with other roundings: what is selected here must be small whatever `nonzero` says.
+    # XLA may compute `squared` twice, with other roundings: this must be small where `nonzero` may say either.
     size = jnp.sqrt(jnp.maximum(squared, least))
     return jnp.where(nonzero, size, 0), jnp.where(nonzero, 1 / size, 0)

@@ -63,6 +63,9 @@ OPTIMIZERS = {
     "mdmm": lambda: MDMM(ADAM, DATA),
     "augmented_lagrangian": lambda: AugmentedLagrangian(LevenbergMarquardt(), DATA, every=5),
 }
+# Other ways to take the same steps (`test_every_way_to_solve_takes_the_same_step`), and combinations.
+VARIANTS = ("_batch", "_qr", "_svd", "_cg", "_chunks", "_of_residuals", "_without_search", "_and_balanced")
+ROWS = [pytest.param(name, marks=pytest.mark.slow) if name.endswith(VARIANTS) else name for name in OPTIMIZERS]
 LEAST_SQUARES = [name for name, make in OPTIMIZERS.items() if isinstance(make(), LevenbergMarquardt | GaussNewton)]
 
 
@@ -78,7 +81,7 @@ def curve_fit():
     return model, objective, batch
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", ROWS)
 def test_descends_and_compiles_once(name):
     optimizer, (model, objective, batch) = OPTIMIZERS[name](), curve_fit()
     traces = []
@@ -153,7 +156,7 @@ def test_a_step_that_cannot_improve_leaves_the_model():
     assert (after == model).all() and info["tries"] == 8 and jnp.isfinite(state.damping)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", ROWS)
 def test_a_jacobian_that_is_not_finite_stops_the_fit(name):
     objective = {"data": Term(lambda model, s: (model["a"] + jnp.sqrt(model["b"]) + s)[None])}
     source = ArraySource({"data": jnp.ones(2)})
