@@ -1,8 +1,9 @@
 """Error against seconds of the preset `burgers_pinn` by Adam, Levenberg–Marquardt and self-scaled Broyden, three seeds.
 
 Every run is a process of its own, one after the other, the optimizers alternating; the same network, ansatz and
-precision, and for Broyden twice the points, half of them kept at a redraw (its runs are not stored yet). Seconds are those of the steps, without compilation and without evaluating the error; CPU-seconds are
-those of the whole process. `--seeds 0 --only adam` runs a part; stored runs of other seeds are kept.
+precision, and for Broyden twice the points, half of them kept at a redraw (its runs are not stored yet). Seconds are
+those of the steps, without compilation and without evaluating the error; CPU-seconds are those of the whole process.
+`--seeds 0 --only adam` runs a part; stored runs of other seeds are kept.
 """
 
 import argparse

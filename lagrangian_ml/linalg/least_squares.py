@@ -11,7 +11,8 @@
 and `GramSystem` takes a Gram matrix that was summed up in parts, `ConjugateGradients` products with J and Jᵀ alone,
 preconditioned by a randomized Nyström approximation (Frangella, Tropp & Udell 2023, arXiv 2110.02820). All have
 `factor(μ)`, `solve(factor, r) -> δ` and `largest`, about the largest eigenvalue of JᵀJ. What r does not determine (the
-null space of J) is 0 in δ as μ → 0; to keep a given p there, solve for r + J p and add p.
+null space of J) is 0 in δ as μ → 0; to keep a given p there, solve for r + J p and add p. Solutions by "svd" and the
+preconditioner are not to be differentiated: singular vectors have no derivatives where singular values are equal.
 """
 
 from collections.abc import Callable
