@@ -17,6 +17,7 @@ from pathlib import Path
 from record import RESULTS, store
 
 BURGERS = ["experiment=burgers_fno"]
+MIRRORED = "method.augment={_target_: lagrangian_ml.operators.mirrored, _partial_: true, parity: odd}"
 DARCY = ["experiment=darcy_fno"]
 STAGGERED = [*DARCY, "model=staggered", "model.operator.padding=0.1"]
 FISHER, TASKS = ["experiment=fisher_multitask_deeponet"], ("fisher", "newell", "nagumo")
@@ -29,7 +30,14 @@ CASES = {
         *BURGERS,
         "trainer.num_steps=24000",
         "trainer.log_every=4000",
-        "method.augment={_target_: lagrangian_ml.operators.mirrored, _partial_: true, parity: odd}",
+        MIRRORED,
+    ],
+    "burgers, long, mirrored, decayed": [
+        *BURGERS,
+        "trainer.num_steps=40000",
+        "trainer.log_every=4000",
+        "optimizer=adamw_cosine",
+        MIRRORED,
     ],
     "burgers, viscosity 0.01": [
         *BURGERS,

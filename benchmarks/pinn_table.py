@@ -1,4 +1,4 @@
-"""Error against seconds of PINNs: seven problems, ours beside jinns and DeepXDE.
+"""Error against seconds of PINNs: seven problems, ours beside jinns, DeepXDE and jNO.
 
 Every run is a process of its own, one after the other. All have the same network, ansatz, number of points and
 precision (float64), and are judged on the same points by the same truth; seconds are those of the steps, without
