@@ -3,9 +3,9 @@
 The sine-Gordon equation on the unit ball with its two-body solution, 100 points, 16 directions, 3 hidden layers of 128,
 Adam, float32. Steps of d = 100 to 100,000 along coordinates and along random signs, and of the full forward Laplacian
 where that is possible; each in a process of its own, whose largest resident set is its memory. Then errors (20,000
-points, as in the paper) while `--steps` steps of d = 100 and 1,000 go on; a seed draws the coefficients of the
-solution, the network and the points. `--dims 100 1000`, `--errors 100` and `--seeds 1` measure a part; what else is
-stored is kept.
+points, as in the paper) while `--steps` steps of d = 100 and 1,000 go on. `--draws` are of the coefficients of the
+solution, `--seeds` of the network and the points. `--dims 100 1000`, `--errors 100` and `--seeds 1` measure a part;
+what else is stored is kept.
 """
 
 import argparse
@@ -33,11 +33,12 @@ from lagrangian_ml.metrics import evaluate_field, relative_l2
 DIMS, FULL = (100, 1000, 10_000, 100_000), (100, 1000)
 NUM_POINTS, NUM_DIRECTIONS, WIDTH, DEPTH = 100, 16, 128, 3
 WAYS = ("coordinates", "rademacher", "full")
+NAMES = ("dim", "num_steps", "draw", "seed")  # of a run
 MEMORY = {"rademacher": 10_000}  # 100,000 needs 640 MB for the directions of a batch, several times over
 
 
-def task_of(dim: int, way: str, seed: int = 0):
-    problem, key = load_problem("two_body", dim=dim, seed=seed), jax.random.key(seed)
+def task_of(dim: int, way: str, draw: int = 0, seed: int = 0):
+    problem, key = load_problem("two_body", dim=dim, seed=draw), jax.random.key(seed)
     points = partial(collocation, num_points=NUM_POINTS, law="uniform", resample_every=1)
     network = partial(MLP, width=WIDTH, depth=DEPTH)
     if way == "full":
@@ -72,8 +73,8 @@ def steps(dim: int, way: str, seconds: float) -> dict:
     }
 
 
-def errors(dim: int, num_steps: int, seed: int) -> dict:
-    problem, task = task_of(dim, "coordinates", seed)
+def errors(dim: int, num_steps: int, draw: int, seed: int) -> dict:
+    problem, task = task_of(dim, "coordinates", draw, seed)
     points = Point(problem.domain.sample(min(20_000, 10**8 // dim), key=jax.random.key(2)))
     truth = evaluate_field(problem.reference, points)
 
@@ -97,7 +98,7 @@ def errors(dim: int, num_steps: int, seed: int) -> dict:
     history = {name: [record[name] for record in result.history] for name in ("step", "seconds", "relative_l2")}
     shape = 1 - jnp.sum(points.x**2, axis=1, keepdims=True)
     trivial = jnp.linalg.norm(truth - shape * jnp.sum(shape * truth) / jnp.sum(shape**2)) / jnp.linalg.norm(truth)
-    about = {"dim": dim, "seed": seed, "num_steps": num_steps, "std": float(jnp.std(truth))}
+    about = {"dim": dim, "draw": draw, "seed": seed, "num_steps": num_steps, "std": float(jnp.std(truth))}
     return about | {"best_multiple": float(trivial), **history}
 
 
@@ -112,32 +113,34 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dims", type=int, nargs="*", default=list(DIMS))
     parser.add_argument("--errors", type=int, nargs="*", default=[100, 1000])
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0], help="of the errors")
+    parser.add_argument("--draws", type=int, nargs="*", default=[0], help="of the coefficients, for the errors")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="of the training, for the errors")
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=10.0, help="of steps of each way and dimension")
-    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     set_precision("float32")
     if options.child:
-        dim, way, amount, seed = options.child
-        found = errors(int(dim), int(amount), int(seed)) if way == "errors" else steps(int(dim), way, float(amount))
+        way, dim, *rest = options.child
+        found = errors(int(dim), *map(int, rest)) if way == "errors" else steps(int(dim), way, float(rest[0]))
         print(json.dumps(found))
         return
     path = RESULTS / "stde.json"
     stored = json.loads(path.read_text()) if path.exists() else {"steps": [], "errors": []}
     rows = {(row["dim"], row["way"]): row for row in stored["steps"]}
-    curves = {(curve["dim"], curve["seed"]): curve for curve in stored["errors"]}
+    curves = {tuple(curve[name] for name in NAMES): curve for curve in stored["errors"]}
     for dim in options.dims:
         for way in WAYS:
             if (way != "full" or dim in FULL) and dim <= MEMORY.get(way, dim):
-                rows[dim, way] = row = in_a_process(dim, way, options.seconds, 0)
+                rows[dim, way] = row = in_a_process(way, dim, options.seconds)
                 print(f"d = {dim}, {way}: {row['wall_ms']:.1f} ms, {row['cpu_ms']:.1f} CPU-ms, {row['peak_mb']:.0f} MB")
     settings = {"points": NUM_POINTS, "directions": NUM_DIRECTIONS, "width": WIDTH, "depth": DEPTH, "dtype": "float32"}
     in_order = lambda found: [found[key] for key in sorted(found)]
     store("stde", {**settings, "steps": in_order(rows), "errors": in_order(curves)})
-    for dim, seed in itertools.product(options.errors, options.seeds):
-        curves[dim, seed] = curve = in_a_process(dim, "errors", options.steps, seed)
-        print(f"d = {dim}, seed {seed}: {curve['relative_l2'][-1]:.2e} after {curve['seconds'][-1]:.0f} s", flush=True)
+    for dim, draw, seed in itertools.product(options.errors, options.draws, options.seeds):
+        key = (dim, options.steps, draw, seed)
+        curves[key] = curve = in_a_process("errors", *key)
+        print(f"{key}: {curve['relative_l2'][-1]:.2e} after {curve['seconds'][-1]:.0f} s", flush=True)
         store("stde", {**settings, "steps": in_order(rows), "errors": in_order(curves)})
 
 

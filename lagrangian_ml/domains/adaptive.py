@@ -5,7 +5,8 @@ without replacement with density p ∝ |r|^k / mean |r|^k + c. Unlike in the pap
 redraw, the oldest leaving first, so that the loss changes smoothly.
 
 R3 of Daw, Bu, Wang, Perdikaris and Karpatne (2023), arXiv 2207.02338, algorithm 1: points with |r| above the mean are
-retained, all others released and drawn again. Its causal gate is `optimizers.Causal` here.
+retained, all others released and drawn again. Its causal gate, tanh in time, is left out: `optimizers.Causal` serves
+that purpose here.
 """
 
 from collections.abc import Callable

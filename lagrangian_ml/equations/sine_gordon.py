@@ -1,6 +1,6 @@
 """The sine-Gordon equation at rest, Δu + sin u = f(x), in any dimension.
 
-Sign: with +sin u, as STDE (Hu et al. 2024, arXiv 2412.00088) has it; waves at rest, u_tt = Δu − sin u, have −sin u.
+Sign: with +sin u, as STDE (Shi et al. 2024, arXiv 2412.00088) has it; waves at rest, u_tt = Δu − sin u, have −sin u.
 """
 
 from collections.abc import Callable

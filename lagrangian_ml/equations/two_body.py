@@ -1,7 +1,7 @@
 """A solution in any dimension in which neighbouring variables interact, and the source that makes it one.
 
 u = (1 − |x|²) Σᵢ cᵢ sin aᵢ, aᵢ = xᵢ + cos xᵢ₊₁ + xᵢ₊₁ cos xᵢ, i < d, vanishes on the unit sphere. It is a test of STDE
-(Hu et al. 2024, arXiv 2412.00088), where cᵢ ~ N(0, 1). Value and Laplacian cost O(d).
+(Shi et al. 2024, arXiv 2412.00088), where cᵢ ~ N(0, 1). Value and Laplacian cost O(d).
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """The jet of a field on a random plane through a point: unbiased estimates of sums of derivatives over all axes.
 
-Stochastic Taylor derivative estimators (STDE) of Hu, Shi, Lin, Tay, Karniadakis & Kawaguchi 2024 (arXiv 2412.00088):
+Stochastic Taylor derivative estimators (STDE) of Shi, Hu, Lin & Kawaguchi 2024 (arXiv 2412.00088):
 for directions v₁ … v_V with E Σₖ vₖvₖᵀ = I/s, s Σₖ D²u[vₖ, vₖ] has the mean Δu. "coordinates" (sparse) are distinct
 axes, every subset as likely, and s = d/V. "rademacher" (entries ±1) and "gaussian" (dense) have s = 1/V: the estimator
 of a trace of Hutchinson (1990). If D²u is diagonal, Rademacher's has no variance; if the diagonal of D²u is constant,

@@ -10,9 +10,10 @@
 
 and `GramSystem` takes a Gram matrix that was summed up in parts, `ConjugateGradients` products with J and Jᵀ alone,
 preconditioned by a randomized Nyström approximation (Frangella, Tropp & Udell 2023, arXiv 2110.02820). All have
-`factor(μ)`, `solve(factor, r) -> δ` and `largest`, about the largest eigenvalue of JᵀJ. What r does not determine (the
-null space of J) is 0 in δ as μ → 0; to keep a given p there, solve for r + J p and add p. Solutions by "svd" and the
-preconditioner are not to be differentiated: singular vectors have no derivatives where singular values are equal.
+`factor(μ)`, `solve(factor, r) -> δ`, `descend(factor, g)`, −(JᵀJ + μI)⁻¹ g for a g that need not be Jᵀr, and `largest`,
+about the largest eigenvalue of JᵀJ. What r does not determine (the null space of J) is 0 in δ as μ → 0; to keep a given
+p there, solve for r + J p and add p. Solutions by "svd" and the preconditioner are not to be differentiated: singular
+vectors have no derivatives where singular values are equal.
 """
 
 from collections.abc import Callable
@@ -35,6 +36,7 @@ class LeastSquares(Protocol):
     def largest(self) -> Float[Array, ""]: ...
     def factor(self, damping: Float[Array, ""]) -> Any: ...
     def solve(self, factor: Any, residuals: Float[Array, " N"]) -> Float[Array, " P"]: ...
+    def descend(self, factor: Any, gradient: Float[Array, " P"]) -> Float[Array, " P"]: ...
 
 
 def damped_least_squares(
@@ -47,7 +49,7 @@ def damped_least_squares(
     in_batch = is_in_batch(space, *jacobian.shape)
     if solver == "cholesky":
         gram = symmetric_product(jacobian.T if in_batch else jacobian)
-        return GramSystem(gram, lambda v: jacobian.T @ v, in_batch)
+        return GramSystem(gram, lambda v: jacobian.T @ v, (lambda v: jacobian @ v) if in_batch else None)
     if solver == "qr":
         return _Orthogonal(*jnp.linalg.qr(jacobian.T if in_batch else jacobian), in_batch)
     raise ValueError(
@@ -64,11 +66,11 @@ def is_in_batch(space: Space, num_rows: int, num_parameters: int) -> bool:
 
 
 class GramSystem(eqx.Module):
-    """By Cholesky factors of a Gram matrix, JᵀJ, or JJᵀ if `in_batch`; `pull(v)` is Jᵀv."""
+    """By Cholesky factors of a Gram matrix, JᵀJ, or JJᵀ if there is a `push`; `pull(v)` is Jᵀv and `push(δ)` Jδ."""
 
     gram: Float[Array, "m m"]
     pull: Callable[[Float[Array, " N"]], Float[Array, " P"]]
-    in_batch: bool = eqx.field(static=True, default=False)
+    push: Callable[[Float[Array, " P"]], Float[Array, " N"]] | None = None
 
     @property
     def largest(self):
@@ -76,11 +78,21 @@ class GramSystem(eqx.Module):
 
     def factor(self, damping):
         """Not finite if the system is not numerically definite."""
-        return jnp.linalg.cholesky(self.gram + damping * jnp.eye(self.gram.shape[0], dtype=self.gram.dtype))
+        return jnp.linalg.cholesky(self.gram + damping * jnp.eye(self.gram.shape[0], dtype=self.gram.dtype)), damping
 
     def solve(self, factor, residuals):
-        solve = lambda rhs: jax.scipy.linalg.cho_solve((factor, True), rhs)
-        return -self.pull(solve(residuals)) if self.in_batch else -solve(self.pull(residuals))
+        if self.push is None:
+            return self.descend(factor, self.pull(residuals))
+        return -self.pull(_substitute(factor, residuals))
+
+    def descend(self, factor, gradient):
+        if self.push is None:
+            return -_substitute(factor, gradient)
+        return (self.pull(_substitute(factor, self.push(gradient))) - gradient) / factor[1]
+
+
+def _substitute(factor, rhs):
+    return jax.scipy.linalg.cho_solve((factor[0], True), rhs)
 
 
 class _Orthogonal(eqx.Module):
@@ -96,14 +108,24 @@ class _Orthogonal(eqx.Module):
 
     def factor(self, damping):
         below = jnp.sqrt(damping) * jnp.eye(self.r.shape[1], dtype=self.r.dtype)
-        return jnp.linalg.qr(jnp.concatenate([self.r, below]))
+        return *jnp.linalg.qr(jnp.concatenate([self.r, below])), damping
 
     def solve(self, factor, residuals):
-        q, r = factor
-        back = lambda rhs, trans=0: jax.scipy.linalg.solve_triangular(r, rhs, trans=trans)
+        q, r, _ = factor
         if self.in_batch:  # (JJᵀ + μI)⁻¹ = (RᵀR + μI)⁻¹ = r⁻¹ r⁻ᵀ
-            return -self.q @ (self.r @ back(back(residuals, trans=1)))
-        return -back(q[: self.r.shape[0]].T @ (self.q.T @ residuals))
+            return -self.q @ (self.r @ _normal(r, residuals))
+        return -jax.scipy.linalg.solve_triangular(r, q[: self.r.shape[0]].T @ (self.q.T @ residuals))
+
+    def descend(self, factor, gradient):
+        _, r, damping = factor
+        if self.in_batch:
+            return (self.q @ (self.r @ _normal(r, self.r.T @ (self.q.T @ gradient))) - gradient) / damping
+        return -_normal(r, gradient)
+
+
+def _normal(r, rhs):
+    """(rᵀr)⁻¹ rhs of a triangle."""
+    return jax.scipy.linalg.solve_triangular(r, jax.scipy.linalg.solve_triangular(r, rhs, trans=1))
 
 
 class _Spectral(eqx.Module):
@@ -121,10 +143,14 @@ class _Spectral(eqx.Module):
     def factor(self, damping):
         kept = self.s > self.rcond * self.s[0]
         below = self.s**2 + damping
-        return jnp.where(kept & (below > 0), self.s / jnp.where(below > 0, below, 1.0), 0.0)
+        return jnp.where(kept & (below > 0), self.s / jnp.where(below > 0, below, 1.0), 0.0), damping
 
     def solve(self, factor, residuals):
-        return -(factor * (residuals @ self.u)) @ self.vt
+        return -(factor[0] * (residuals @ self.u)) @ self.vt
+
+    def descend(self, factor, gradient):
+        along, damping = self.vt @ gradient, factor[1]
+        return (self.s**2 / (self.s**2 + damping) * along @ self.vt - gradient) / damping
 
 
 class ConjugateGradients(eqx.Module):
@@ -162,6 +188,9 @@ class ConjugateGradients(eqx.Module):
         return damping
 
     def solve(self, factor, residuals):
+        return self.descend(factor, self.pull(residuals))
+
+    def descend(self, factor, gradient):
         smallest = self.values[-1] if self.values.size else 0.0
         scale = (smallest + factor) / (self.values + factor) - 1
 
@@ -169,8 +198,9 @@ class ConjugateGradients(eqx.Module):
             return v + self.basis @ (scale * (self.basis.T @ v))
 
         product = lambda v: self.pull(self.push(v)) + factor * v
-        rhs = -self.pull(residuals)
-        return jax.scipy.sparse.linalg.cg(product, rhs, tol=self.tolerance, maxiter=self.max_steps, M=precondition)[0]
+        return jax.scipy.sparse.linalg.cg(
+            product, -gradient, tol=self.tolerance, maxiter=self.max_steps, M=precondition
+        )[0]
 
 
 def symmetric_product(a: Float[Array, "N P"], block: int = 256) -> Float[Array, "P P"]:

@@ -1,6 +1,6 @@
 """PINNs in high dimension: the equation reads stochastic Taylor derivatives (STDE) in place of exact ones.
 
-Hu, Shi, Lin, Tay, Karniadakis & Kawaguchi 2024 (arXiv 2412.00088): a PINN whose Laplacian is estimated from V random
+Shi, Hu, Lin & Kawaguchi 2024 (arXiv 2412.00088): a PINN whose Laplacian is estimated from V random
 directions, drawn anew for every step, so that a step costs V passes instead of d. Randomness is part of a sample: each
 point carries a key. Differences: every point has directions of its own, where the paper's code shares them in a batch;
 one forward-Laplacian pass propagates all V directions; and along coordinates a network's first layer reads V columns of

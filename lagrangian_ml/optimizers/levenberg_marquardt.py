@@ -1,12 +1,14 @@
 """Levenberg–Marquardt on the residual vectors, with gain-ratio damping and geodesic acceleration.
 
-Levenberg 1944, Marquardt 1963; the damping rule is Nielsen's (IMM-REP-1999-05, sec. 3.2): a step δ solves
-(JᵀJ + μI) δ = −Jᵀr, and with its gain ratio ρ = (F(θ) − F(θ + δ)) / (predicted decrease), F = ½‖r‖², it is taken if
-ρ > 0 and then μ ← μ·max(1/3, 1 − (2ρ − 1)³); else μ ← νμ, ν ← 2ν. The step follows the bend of its valley to second
-order (Transtrum & Sethna 2012, arXiv 1201.5885, eq. 7): it is δ + a with (JᵀJ + μI) a = −½ Jᵀ D²r[δ, δ], unless
-2‖a‖ > `acceleration`·‖δ‖, where D²r is two forward derivatives. Differences: a refused step is tried again at once
-with the same Jacobian, at most `max_tries` times in all; the system is solved in any way of `System`, and μ may be in
-units of ‖r‖ or ‖Jᵀr‖. Samples may change between steps: only μ and ν are carried over.
+Levenberg 1944, Marquardt 1963; the damping rule is Nielsen's (IMM-REP-1999-05, sec. 3.2): a step δ solves (JᵀJ + μI) δ
+= −Jᵀr, and with its gain ratio ρ = (F(θ) − F(θ + δ)) / (predicted decrease), F = ½‖r‖², it is taken if ρ > 0 and then μ
+← μ·max(1/3, 1 − (2ρ − 1)³); else μ ← νμ, ν ← 2ν. The step follows the bend of its valley to second order (Transtrum &
+Sethna 2012, arXiv 1201.5885, eq. 7): it is δ + a with (JᵀJ + μI) a = −½ Jᵀ D²r[δ, δ], unless 2‖a‖ > `acceleration`·‖δ‖,
+where D²r is two forward derivatives. After a step that was taken come up to `lazy_steps` others with the same factors
+of JᵀJ + μI and gradients of their own, as with lazy Hessians (Doikov, Chayti & Jaggi 2023, arXiv 2212.00781), each only
+if it lowers the loss: in a bent valley they save half of the Jacobians. Differences: a refused step is tried again at
+once with the same Jacobian, at most `max_tries` times in all; the system is solved in any way of `System`, and μ may be
+in units of ‖r‖ or ‖Jᵀr‖. Samples may change between steps: only μ and ν are carried over.
 """
 
 from typing import Any, NamedTuple
@@ -14,7 +16,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from ..core import Batch, Objective
 from ._checks import require_float64
@@ -35,6 +37,7 @@ class _Attempt(NamedTuple):
     growth: Float[Array, ""]
     gain: Float[Array, ""]
     tries: Int[Array, ""]
+    factor: PyTree
 
 
 class LevenbergMarquardt(eqx.Module):
@@ -45,26 +48,32 @@ class LevenbergMarquardt(eqx.Module):
         min_damping: μ is kept above it.
         damping_unit: "constant", or ‖r‖ ("residual") or ‖Jᵀr‖ ("gradient"), by which μ is multiplied.
         acceleration: the largest 2‖a‖/‖δ‖ at which the second-order correction a is used; 0 switches it off.
+        lazy_steps: at most so many more steps with the same factors, until one would not lower the loss.
         max_tries: at most so many dampings are tried in one step; if none lowers the loss, the model stays.
         system: how the system is solved, see `System`.
 
-    `step` reports loss (before the step), damping, gain and tries. Raises ValueError in float32 and for an objective
-    with a term of kind "loss".
+    `step` reports loss (before the step), damping, gain, tries and lazy, the number of lazy steps taken. Raises
+    ValueError in float32 and for an objective with a term of kind "loss".
     """
 
     damping: float = 1e-2
     min_damping: float = 1e-14
     damping_unit: DampingUnit = "constant"
     acceleration: float | int = 0.75
+    lazy_steps: int = 4
     max_tries: int = 8
     system: System = System()
 
     def __check_init__(self):
         check_unit(self.damping_unit)
-        if not (self.damping > 0 and self.min_damping > 0 and self.acceleration >= 0 and self.max_tries >= 1):
+        if not (self.damping > 0 and self.min_damping > 0 and self.acceleration >= 0):
             raise ValueError(
                 f"damping={self.damping} and min_damping={self.min_damping} must be > 0, "
-                f"acceleration={self.acceleration} at least 0 and max_tries={self.max_tries} at least 1."
+                f"acceleration={self.acceleration} at least 0."
+            )
+        if self.max_tries < 1 or self.lazy_steps < 0:
+            raise ValueError(
+                f"max_tries={self.max_tries} must be at least 1 and lazy_steps={self.lazy_steps} at least 0."
             )
 
     def init(self, model: Any) -> LevenbergMarquardtState:
@@ -106,12 +115,32 @@ class LevenbergMarquardt(eqx.Module):
                 growth=jnp.where(taken, 2.0, jnp.minimum(2 * last.growth, 1e3)),
                 gain=gain,
                 tries=last.tries + 1,
+                factor=factor,
             )
 
-        start = _Attempt(theta, loss, *state, gain=-jnp.ones(()), tries=jnp.zeros((), jnp.int32))
+        zero = jnp.zeros((), jnp.int32)
+        no_factor = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(system.factor, unit))
+        start = _Attempt(theta, loss, *state, gain=-jnp.ones(()), tries=zero, factor=no_factor)
         end = jax.lax.while_loop(lambda a: ~(a.gain > 0) & (a.tries < self.max_tries), attempt, start)
-        info = {"loss": loss, "damping": state.damping, "gain": jnp.maximum(end.gain, -1.0), "tries": end.tries}
-        return problem.model(end.theta), LevenbergMarquardtState(end.damping, end.growth), info
+        theta, lazy = self._lazy(residuals, system, end)
+        info = {"loss": loss, "damping": state.damping, "gain": jnp.maximum(end.gain, -1.0)}
+        info |= {"tries": end.tries, "lazy": lazy}
+        return problem.model(theta), LevenbergMarquardtState(end.damping, end.growth), info
+
+    def _lazy(self, residuals, system, end: _Attempt):
+        """θ after the lazy steps that follow a taken step, and their number."""
+
+        def step(now):
+            theta, loss, count, _ = now
+            r, pull = jax.vjp(residuals, theta)
+            moved = theta + system.descend(end.factor, pull(r)[0])
+            after = 0.5 * jnp.sum(residuals(moved) ** 2)
+            lower = after < loss
+            return jnp.where(lower, moved, theta), jnp.where(lower, after, loss), count + lower, lower
+
+        start = (end.theta, end.loss, jnp.zeros((), jnp.int32), end.gain > 0)
+        theta, _, count, _ = jax.lax.while_loop(lambda now: now[3] & (now[2] < self.lazy_steps), step, start)
+        return theta, count
 
 
 def _second_derivative(residuals, theta, delta):

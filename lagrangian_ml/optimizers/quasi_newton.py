@@ -1,7 +1,7 @@
 """Quasi-Newton methods of the Broyden family with self-scaling, for up to a few thousand parameters, in float64.
 
 The inverse Hessian H is updated, after a step s = −α H g that changes the gradient by y, as (Urbán, Stefanou & Pons
-2025, doi 10.1016/j.jcp.2024.113656, arXiv 2405.04230, eqs. 10–23, after Al-Baali, Spedicato & Maggioni 2014)
+2025, doi 10.1016/j.jcp.2024.113656, arXiv 2405.04230, eqs. 10–23, after Al-Baali and Khalfan)
 
     H ← (H − Hy yᵀH/(yᵀHy) + φ (yᵀHy) v vᵀ)/τ + s sᵀ/(sᵀy),     v = s/(sᵀy) − Hy/(yᵀHy)
 

@@ -1,8 +1,9 @@
 """Weights by rates of change: terms that fall slowest, or grow, count most.
 
 Heydari, Thompson & Mehmood 2019 (arXiv 1912.12355): with sᵢ = Lᵢ(t) − Lᵢ(t′), αᵢ = exp(β sᵢ) / Σⱼ exp(β sⱼ); the
-variants are "normalised", sᵢ / Σⱼ |sⱼ| for sᵢ, and "loss weighted", αᵢ Lᵢ / Σⱼ αⱼ Lⱼ for αᵢ. Differences: weights are
-m αᵢ for m terms, so that they are 1 when all fall alike, and t′ is when the rule was last asked.
+variants are "normalised", sᵢ / Σⱼ |sⱼ| for sᵢ, and "loss weighted", αᵢ Lᵢ / Σⱼ αⱼ Lⱼ for αᵢ. Differences: weights are m
+αᵢ for m terms, so that they are 1 when all fall alike, t′ is when the rule was last asked, and losses are not averaged
+over a window, as the authors' code does.
 """
 
 from typing import Any

@@ -40,6 +40,9 @@ def test_the_minimiser_is_that_of_the_augmented_system(way, shape):
         expected = np.linalg.lstsq(augmented, -np.concatenate([r, np.zeros(shape[1])]))[0]
         found = system.solve(system.factor(jnp.asarray(mu)), r)
         np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
+        g = jax.random.normal(jax.random.key(2), shape[1:])
+        expected = -np.linalg.solve(jacobian.T @ jacobian + mu * np.eye(shape[1]), g)
+        np.testing.assert_allclose(system.descend(system.factor(jnp.asarray(mu)), g), expected, rtol=1e-8, atol=1e-9)
     largest = np.linalg.norm(jacobian, 2) ** 2
     assert largest / 30 < system.largest < 30 * largest
 
