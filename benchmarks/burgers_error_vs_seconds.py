@@ -1,8 +1,8 @@
-"""Error against seconds of the preset `burgers_pinn` by Adam, Levenberg–Marquardt and self-scaled Broyden, three seeds.
+"""Error against seconds of the preset `burgers_pinn` by Levenberg–Marquardt, with and without lazy steps, and by Adam.
 
-Every run is a process of its own, one after the other, the optimizers alternating; the same network, ansatz and
-precision, and for Broyden twice the points, half of them kept at a redraw (its runs are not stored yet). Seconds are
-those of the steps, without compilation and without evaluating the error; CPU-seconds are those of the whole process.
+Three seeds; every run is a process of its own, one after the other, the optimizers alternating; the same network,
+points, ansatz and precision. Seconds are those of the steps, without compilation and without evaluating the error;
+CPU-seconds are those of the whole process.
 `--seeds 0 --only adam` runs a part; stored runs of other seeds are kept.
 """
 
@@ -19,12 +19,7 @@ from record import RESULTS, store
 NAME = "burgers_error_vs_seconds"
 SETTINGS = {
     "levenberg_marquardt": [],
-    "self_scaled_broyden": [
-        "optimizer=self_scaled_broyden",
-        "source.num_points=2048",
-        "source.resample_every=50",
-        "source.adaptive.keep=0.5",
-    ],
+    "without_lazy_steps": ["optimizer.lazy_steps=0"],
     "adam": ["optimizer=adam", "trainer.num_steps=15000", "trainer.log_every=500", "trainer.checkpoint_every=15000"],
 }
 
@@ -61,7 +56,7 @@ def draw(runs: list[dict], path: Path) -> None:
         for i, curve in enumerate(curves):
             label = optimizer.replace("_", " ") if i == 0 else None
             axes.semilogy(*zip(*[(p["seconds"], p["relative_l2"]) for p in curve]), color=colour, label=label, lw=1.2)
-    axes.set(xlabel="seconds of steps", ylabel="relative L2 error", title="burgers_pinn, two cores, float64")
+    axes.set(xlabel="seconds of steps", ylabel="relative L2 error", title="burgers_pinn, float64")
     axes.legend(frameon=False)
     figure.savefig(path, dpi=150)
 

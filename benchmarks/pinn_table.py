@@ -34,7 +34,7 @@ class Case(NamedTuple):
 
     With `waves` the network is a sum of that many sines and cosines of random frequencies, drawn with a deviation of
     `wave_scale` and learned or not; otherwise it has `depth` layers of `width` units. `initial_weight` is that of a
-    soft term. `damping` is the first of Levenberg and Marquardt.
+    soft term. `damping` is the first of Levenberg and Marquardt. Points that are `redrawn` follow the residual.
     """
 
     seconds: tuple[int, ...]
@@ -50,14 +50,18 @@ class Case(NamedTuple):
     time_scale: float = 1.0
     initial_weight: float = 0.0  # 0 where the ansatz holds the initial value
     damping: float = 1e-2
+    redrawn: bool = False
 
 
 CASES = {
     "poisson": Case((20,), "poisson_pinn", 1024, width=64, depth=1),
     "heat": Case((60,), "heat_pinn", 1024, width=64, depth=1),
-    "burgers": Case((120, 300), "burgers_pinn", 1024),
-    "allen_cahn": Case((160, 600), "allen_cahn_pinn", 2048, initial_weight=100.0),
-    "kdv": Case((600,), "kdv_pinn", 2048, ["problem.equation.dispersion=4.84e-4"], width=30, harmonics=2),
+    "burgers": Case((120, 300), "burgers_pinn", 2048, redrawn=True),
+    "allen_cahn": Case((160, 600), "allen_cahn_pinn", 2048, harmonics=5, initial_weight=100.0, redrawn=True),
+    "kdv": Case(
+        *((600,), "kdv_pinn", 4096, ["problem.equation.dispersion=4.84e-4"]),
+        **{"width": 30, "harmonics": 5, "redrawn": True},
+    ),
     "convection": Case(
         *((180,), "convection_pinn", 1024, ["problem.equation.speed=50.0"]),
         **{"waves": 128, "time_scale": 40.0, "initial_weight": 1e3},
@@ -68,8 +72,8 @@ CASES = {
     ),
 }
 OURS = {
-    "ours": ["optimizer=self_scaled_broyden", "trainer.log_every=10"],
-    "ours_lm": ["optimizer=levenberg_marquardt", "trainer.log_every=5"],
+    "ours": ["optimizer=levenberg_marquardt", "trainer.log_every=5"],
+    "ours_broyden": ["optimizer=self_scaled_broyden", "trainer.log_every=10"],
 }
 
 
@@ -87,8 +91,10 @@ def settings(problem: str, library: str) -> list[str]:
         network += [f"method.ansatz.time_scale={case.time_scale}"]
     if case.initial_weight:
         network += ["method.ansatz.soft=[initial]", f"method.weights={{initial: {case.initial_weight}}}"]
-    if library == "ours_lm":
+    if library == "ours":
         network += [f"optimizer.damping={case.damping}"]
+    elif case.redrawn:
+        network += ["source.adaptive.keep=0.5", "source.resample_every=50"]
     endless = ["trainer.num_steps=1000000", "trainer.checkpoint_every=1000000"]
     points = f"source.num_points={case.points}"
     return [f"experiment={case.preset}", *case.problem, *network, points, *OURS[library], *endless]
@@ -131,7 +137,7 @@ def run_peer(problem: str, library: str, seed: int, seconds: float, python: str,
     """A run of `pinn_peers.py` by another interpreter; the errors of its predictions."""
     case = CASES[problem]
     given = case._asdict() | {"seed": seed, "seconds": seconds}
-    given = {name: value for name, value in given.items() if name not in ("preset", "problem", "damping")}
+    given = {name: value for name, value in given.items() if name not in ("preset", "problem", "damping", "redrawn")}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.npz"
         script = str(Path(__file__).parent / "pinn_peers.py")

@@ -5,6 +5,7 @@ weights multiply what it says, so that they state what matters, and the rule mak
 passes through the weights. Weights are 1 where the terms are alike, and their first value is 1.
 """
 
+from abc import abstractmethod
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -82,7 +83,28 @@ class Balanced(eqx.Module):
         return model, {"optimizer": inner, "step": step + 1, "weights": weights, "weighting": memory}, info
 
 
-def inverse_shares(sizes: Float[Array, " m"]) -> Float[Array, " m"]:
-    """mean(s) / sᵢ: weights that make all sizes alike, at most 1e5, and 1 where all sizes are zero."""
-    mean = jnp.mean(sizes)
-    return jnp.where(mean > 0, mean / jnp.maximum(sizes, 1e-5 * mean), jnp.ones_like(sizes))
+class InverseShares(eqx.Module):
+    """A rule whose weights are mean(s) / sᵢ of some `sizes` s of the terms, at most 1e5, averaged over time."""
+
+    momentum: eqx.AbstractVar[float]
+
+    @abstractmethod
+    def sizes(self, model: Any, objective: Objective, batch: Batch) -> list[Float[Array, ""]]:
+        """One at least 0 for every term."""
+
+    def init(self, objective: Objective) -> tuple[()]:
+        return ()
+
+    def update(
+        self,
+        memory: tuple[()],
+        weights: Float[Array, " m"],
+        count: Int[Array, ""],
+        model: Any,
+        objective: Objective,
+        batch: Batch,
+    ) -> tuple[Float[Array, " m"], tuple[()]]:
+        sizes = jnp.stack(self.sizes(model, objective, batch))
+        mean = jnp.mean(sizes)
+        new = jnp.where(mean > 0, mean / jnp.maximum(sizes, 1e-5 * mean), jnp.ones_like(sizes)).astype(weights.dtype)
+        return self.momentum * weights + (1 - self.momentum) * new, memory

@@ -8,17 +8,15 @@ for their sum, as in the authors' code, so that terms which are alike get the we
 
 from typing import Any
 
-import equinox as eqx
-import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from ..core import Batch, Objective
 from ._terms import term_gradients
-from .balanced import inverse_shares
+from .balanced import InverseShares
 
 
-class GradientNorms(eqx.Module):
+class GradientNorms(InverseShares):
     """λ̂ᵢ = meanⱼ ‖∇Lⱼ‖ / ‖∇Lᵢ‖ with the share `momentum` of the weights before."""
 
     momentum: float = 0.9
@@ -27,19 +25,6 @@ class GradientNorms(eqx.Module):
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum={self.momentum} is a share in [0, 1).")
 
-    def init(self, objective: Objective) -> tuple[()]:
-        return ()
-
-    def update(
-        self,
-        memory: tuple[()],
-        weights: Float[Array, " m"],
-        count: Int[Array, ""],
-        model: Any,
-        objective: Objective,
-        batch: Batch,
-    ) -> tuple[Float[Array, " m"], tuple[()]]:
-        _, gradients = term_gradients(objective, model, batch)
-        norms = jnp.stack([optax.tree.norm(gradient) for gradient in gradients.values()])
-        new = inverse_shares(norms).astype(weights.dtype)
-        return self.momentum * weights + (1 - self.momentum) * new, memory
+    def sizes(self, model: Any, objective: Objective, batch: Batch) -> list[Float[Array, ""]]:
+        """The norm of every term's gradient."""
+        return [optax.tree.norm(gradient) for gradient in term_gradients(objective, model, batch)[1].values()]

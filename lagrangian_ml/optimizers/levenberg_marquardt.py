@@ -7,8 +7,9 @@ Sethna 2012, arXiv 1201.5885, eq. 7): it is δ + a with (JᵀJ + μI) a = −½ 
 where D²r is two forward derivatives. After a step that was taken come up to `lazy_steps` others with the same factors
 of JᵀJ + μI and gradients of their own, as with lazy Hessians (Doikov, Chayti & Jaggi 2023, arXiv 2212.00781), each only
 if it lowers the loss: in a bent valley they save half of the Jacobians. Differences: a refused step is tried again at
-once with the same Jacobian, at most `max_tries` times in all; the system is solved in any way of `System`, and μ may be
-in units of ‖r‖ or ‖Jᵀr‖. Samples may change between steps: only μ and ν are carried over.
+once with the same Jacobian, at most `max_tries` times in all; if rounding hides the decrease, μ shrinks; the system is
+solved in any way of `System`, and μ may be in units of ‖r‖ or ‖Jᵀr‖. Samples may change between steps: only μ and ν are
+carried over.
 """
 
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from ..core import Batch, Objective
 from ._checks import require_float64
@@ -37,6 +38,7 @@ class _Attempt(NamedTuple):
     growth: Float[Array, ""]
     gain: Float[Array, ""]
     tries: Int[Array, ""]
+    over: Bool[Array, ""]
     factor: PyTree
 
 
@@ -107,21 +109,25 @@ class LevenbergMarquardt(eqx.Module):
             after = 0.5 * jnp.sum(residuals(theta + step) ** 2)
             gain = jnp.where(jnp.isfinite(after) & (predicted > 0), (loss - after) / predicted, -jnp.inf)
             taken = gain > 0
-            shrunk = jnp.maximum(last.damping * jnp.maximum(1 / 3, 1 - (2 * gain - 1) ** 3), self.min_damping)
+            # What rounding hides, as at a minimum, says nothing against the step: μ must not grow until it is stuck.
+            unseen = ~taken & (jnp.abs(predicted) <= jnp.finfo(loss.dtype).eps * loss)
+            share = jnp.where(unseen, 1 / 3, jnp.maximum(1 / 3, 1 - (2 * gain - 1) ** 3))
+            shrunk = jnp.maximum(last.damping * share, self.min_damping)
             return _Attempt(
                 theta=jnp.where(taken, theta + step, theta),
                 loss=jnp.where(taken, after, loss),
-                damping=jnp.where(taken, shrunk, jnp.minimum(last.damping * last.growth, most)),
-                growth=jnp.where(taken, 2.0, jnp.minimum(2 * last.growth, 1e3)),
+                damping=jnp.where(taken | unseen, shrunk, jnp.minimum(last.damping * last.growth, most)),
+                growth=jnp.where(taken | unseen, 2.0, jnp.minimum(2 * last.growth, 1e3)),
                 gain=gain,
                 tries=last.tries + 1,
+                over=taken | unseen,
                 factor=factor,
             )
 
-        zero = jnp.zeros((), jnp.int32)
-        no_factor = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(system.factor, unit))
-        start = _Attempt(theta, loss, *state, gain=-jnp.ones(()), tries=zero, factor=no_factor)
-        end = jax.lax.while_loop(lambda a: ~(a.gain > 0) & (a.tries < self.max_tries), attempt, start)
+        none = {"gain": -jnp.ones(()), "tries": jnp.zeros((), jnp.int32), "over": jnp.zeros((), bool)}
+        factor = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(system.factor, unit))
+        start = _Attempt(theta, loss, *state, **none, factor=factor)
+        end = jax.lax.while_loop(lambda a: ~a.over & (a.tries < self.max_tries), attempt, start)
         theta, lazy = self._lazy(residuals, system, end)
         info = {"loss": loss, "damping": state.damping, "gain": jnp.maximum(end.gain, -1.0)}
         info |= {"tries": end.tries, "lazy": lazy}

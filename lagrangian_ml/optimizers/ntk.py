@@ -12,13 +12,13 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from ..core import Batch, Objective, Term, partition
-from .balanced import inverse_shares
+from .balanced import InverseShares
 
 
-class NTK(eqx.Module):
+class NTK(InverseShares):
     """λ̂ᵢ = meanⱼ Tr Kⱼⱼ / Tr Kᵢᵢ with the share `momentum` of the weights before; `chunk` Jacobians are made at once.
 
     A step that asks the rule makes a backward pass for each component and sample. Terms of kind "loss" are refused.
@@ -40,18 +40,9 @@ class NTK(eqx.Module):
                 )
         return ()
 
-    def update(
-        self,
-        memory: tuple[()],
-        weights: Float[Array, " m"],
-        count: Int[Array, ""],
-        model: Any,
-        objective: Objective,
-        batch: Batch,
-    ) -> tuple[Float[Array, " m"], tuple[()]]:
-        traces = [self.trace(term, model, batch[name]) for name, term in objective.items()]
-        new = inverse_shares(jnp.stack(traces)).astype(weights.dtype)
-        return self.momentum * weights + (1 - self.momentum) * new, memory
+    def sizes(self, model: Any, objective: Objective, batch: Batch) -> list[Float[Array, ""]]:
+        """The trace of every term's kernel."""
+        return [self.trace(term, model, batch[name]) for name, term in objective.items()]
 
     def trace(self, term: Term, model: Any, samples: Any) -> Float[Array, ""]:
         """mean_n ‖∂rₙ/∂θ‖², the trace of the term's kernel on its samples over their number."""

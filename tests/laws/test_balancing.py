@@ -163,6 +163,20 @@ def test_multi_adam_of_one_term_is_adam():
     np.testing.assert_allclose(*(run(o, objective, batch, model, 20)[0] for o in (adam, MultiAdam(1e-2))), rtol=1e-13)
 
 
+def test_multi_adam_of_one_group_is_adam_and_groups_name_terms():
+    objective, batch, model = two_terms()
+    adam = from_optax(optax.adam(1e-2, 0.99, 0.99))
+    together = MultiAdam(1e-2, groups=[["inner", "edge"]])
+    np.testing.assert_allclose(*(run(o, objective, batch, model, 20)[0] for o in (adam, together)), rtol=1e-13)
+    apart = MultiAdam(1e-2, groups=[["inner"]])
+    np.testing.assert_array_equal(*(run(o, objective, batch, model, 20)[0] for o in (apart, MultiAdam(1e-2))))
+    for groups in ([["inner", "wall"]], [["edge"], ["edge", "inner"]]):
+        with pytest.raises(ValueError, match="must name terms of the objective, each once; it has inner, edge"):
+            MultiAdam(groups=groups).init(model, objective)
+    with pytest.raises(ValueError, match="lists of names"):
+        MultiAdam(groups=["inner", "edge"])
+
+
 @pytest.mark.parametrize("aggregation", ["upgrad", "dual_proj"])
 @pytest.mark.parametrize("num_terms", [2, 5])
 def test_aggregated_gradients_are_projections_and_conflict_with_no_term(aggregation, num_terms):
