@@ -1,4 +1,4 @@
-"""jNO on the problems of `pinn_table.py`: self-scaled Broyden on fixed points, four times as many as ours."""
+"""jNO on the problems of `pinn_table.py`: self-scaled Broyden on a cloud of fixed points."""
 
 import time
 from typing import Any
@@ -28,7 +28,7 @@ def train(work: Work, options: dict, points: np.ndarray) -> dict:
             return jax.vmap(self.field)(jnp.concatenate(z, axis=-1))
 
     module = Net(field)
-    draw = qmc.Sobol(dim, rng=np.random.default_rng(options["seed"])).random(4 * options["points"])
+    draw = qmc.Sobol(dim, rng=np.random.default_rng(options["seed"])).random(options["points"])
     clouds = {"interior": qmc.scale(draw, work.lower, work.upper)}
     if work.initial is not None:
         x = np.random.default_rng(options["seed"]).uniform(work.lower[1], work.upper[1], 256)
