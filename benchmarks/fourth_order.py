@@ -1,7 +1,7 @@
 """Training gradients through fourth derivatives: ∂/∂θ of mean (Pu)² for a tanh network, by our jets and nested.
 
 P is the fourth derivative in one of two variables, as in Kuramoto–Sivashinsky, and the biharmonic operator in two and
-three. Ours is the jet at a point: Taylor mode, and the forward Laplacian of the forward Laplacian. Nested forms are
+three. Ours is the jet at a point: Taylor mode, for the biharmonic operator along a few directions. Nested forms are
 forward derivatives of forward derivatives, forward over reverse, and Hessians of Hessians. Float64, 3 hidden layers of
 64 units, 1,024 points; compiled first, then in turn, medians of rounds.
 """

@@ -4,10 +4,11 @@ from functools import cached_property
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ..core import Field, Jet, ValueJet
-from .forward import Forward, forward_laplacian, mixed_derivative, taylor
+from .forward import Forward, forward_laplacian, isotropic_directions, mixed_derivative, sum_along, taylor
 
 
 class PointJet(Jet):
@@ -44,10 +45,11 @@ class PointJet(Jet):
 
     @property
     def bilaplacian(self):
-        """The Laplacian of the Laplacian, pushed forward twice; in one dimension by Taylor mode, which is shorter."""
+        """Up to three dimensions a sum of fourth derivatives by Taylor mode, else the forward Laplacian of another."""
+        if self.x.shape[0] <= 3:
+            directions = np.pad(isotropic_directions(self.x.shape[0]), ((0, 0), (self._num_times, 0)))
+            return sum_along(self._field, self._z, directions, 4)
         space = self._basis[self._num_times :]
-        if space.shape[0] == 1:
-            return self.d(0, 0, 0, 0)
         push = lambda f, z: forward_laplacian(f, z, space=space, first=space[:0]).laplacian
         return push(lambda z: push(self._field, z), self._z)
 

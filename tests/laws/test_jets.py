@@ -72,7 +72,7 @@ def test_mixed_and_higher_derivatives(f, axes):
     np.testing.assert_allclose(mixed_derivative(f, x, axes), expected, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("dim", [1, 2, 3, 4])
 def test_the_biharmonic_operator_is_the_laplacian_of_the_laplacian(dim):
     net, x = MLP(dim, 1, width=6, depth=2, key=jax.random.key(1)), 0.3 * jnp.arange(1.0, dim + 1)
     jet, laplacian = point_jet(net, x), lambda x: jnp.trace(jax.hessian(lambda x: net(x)[0])(x))
