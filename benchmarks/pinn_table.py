@@ -1,16 +1,18 @@
 """Error against seconds of PINNs: seven problems, ours beside jinns, DeepXDE and jNO.
 
-Every run is a process of its own, one after the other. All have the same network, ansatz, number of points and
-precision (float64), and are judged on the same points by the same truth; seconds are those of the steps, without
-compilation and without looking at the error. CPU-seconds are those of the whole process. Ours are runs of the command
-line with two optimizers, ended by SIGTERM when their seconds are over. Peers are in `pinn_peers.py`; they need
-`pip install jinns` and `pip install deepxde torch`, in environments whose interpreters are named by `--jinns-python`
-and so on; without one a peer is not run. `--problems burgers --libraries ours jinns --seeds 0` runs a part, `--seconds`
-shortens it, and `--show` only prints the table and draws a figure for each problem, of what is stored.
+Every run is a process of its own, one after the other. All have the same network, ansatz, number of points (jNO, whose
+points stay, four times as many where ours are redrawn) and precision (float64), and are judged on the same points by
+the same truth; seconds are those of the steps, without compilation and without looking at the error. CPU-seconds are
+those of the whole process. Ours are runs of the command line with two optimizers, ended by SIGTERM when their seconds
+are over. Peers are in `pinn_peers.py`; they need `pip install jinns` and `pip install deepxde torch`, in environments
+whose interpreters are named by `--jinns-python` and so on; without one a peer is not run. `--problems burgers
+--libraries ours jinns --seeds 0` runs a part, `--seconds` shortens it, and `--show` only prints the table and draws a
+figure for each problem, of what is stored.
 """
 
 import argparse
 import json
+import math
 import os
 import resource
 import signal
@@ -183,9 +185,10 @@ def error_at(result: dict, seconds: float) -> float:
 
 
 def stored() -> dict[tuple[str, str, int], dict]:
-    """All stored runs, by problem, library and seed."""
+    """All stored runs of what the table has, by problem, library and seed."""
     results = (json.loads(path.read_text()) for path in sorted((RESULTS / FOLDER).glob("*.json")))
-    return {(r["problem"], r["library"], r["seed"]): r for r in results}
+    known = [r for r in results if r["problem"] in CASES and r["library"] in (*OURS, *PEERS)]
+    return {(r["problem"], r["library"], r["seed"]): r for r in known}
 
 
 def show(results: dict) -> None:
@@ -202,15 +205,22 @@ def show(results: dict) -> None:
 
 
 def _cell(results, seconds):
-    """Runs that were shorter say how long they were."""
+    """Runs that were shorter say how long they were; a run that failed, or has no number, has an infinite error."""
     if not results:
         return "not run"
-    errors = [error_at(r, seconds) for r in results if "failure" not in r]
-    if not errors:
+    errors = [float("inf") if "failure" in r else error_at(r, seconds) for r in results]
+    errors = [error if math.isfinite(error) else math.inf for error in errors]
+    failed = errors.count(math.inf)
+    if failed == len(errors):
         return "failed"
     text = f"{statistics.median(errors):.1e}" + (f" ({min(errors):.1e}–{max(errors):.1e})" if len(errors) > 1 else "")
     short = min(r["seconds"] for r in results)
-    return text + (f", {short:.0f} s" if short < seconds else "") + f"; {results[0]['cpu_seconds']:.0f} CPU-s"
+    text += f", {failed} of {len(errors)} failed" if failed else ""
+    return f"{text}{f', {short:.0f} s' if short < seconds else ''}; {_cpu(results):.0f} CPU-s"
+
+
+def _cpu(results):
+    return statistics.median(r["cpu_seconds"] for r in results)
 
 
 def draw(problem: str, results: list[dict], path: Path) -> None:

@@ -43,8 +43,8 @@ class Directions:
         """ValueError if so many directions do not exist in `dim` dimensions."""
         if self.law == "coordinates" and self.num > dim:
             raise ValueError(
-                f"num={self.num} distinct coordinates do not exist in {dim} dimensions: take at most {dim}, with which "
-                "the Laplacian is exact, or law='rademacher'."
+                f"num={self.num} distinct coordinates do not exist in {dim} dimensions: take at most {dim} "
+                "(method.directions.num), with which the Laplacian is exact, or law='rademacher'."
             )
 
 
@@ -113,8 +113,16 @@ class StochasticJet(Jet):
 
     @property
     def bilaplacian(self):
-        """Unbiased along Gaussian directions, for which E D⁴u[v, v, v, v] = 3 Δ²u; otherwise exact, with d² terms."""
+        """Unbiased along Gaussian directions, for which E D⁴u[v, v, v, v] = 3 Δ²u; otherwise exact, with d² terms.
+
+        ValueError for these in more than 8 dimensions.
+        """
         if self._directions.law != "gaussian":
+            if self.x.shape[0] > 8:
+                raise ValueError(
+                    f"Δ²u in {self.x.shape[0]} dimensions is estimated along Gaussian directions only, not by "
+                    f"law={self._directions.law!r}: take method.directions.law=gaussian."
+                )
             return super().bilaplacian
         pure = jax.vmap(lambda v: taylor(lambda x: self._field(*self._times, x), self.x, v, 4)[-1])
         return jnp.mean(pure(self._drawn[0]), axis=0) / 3

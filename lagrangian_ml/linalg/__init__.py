@@ -5,7 +5,6 @@ from .least_squares import (
     GramSystem,
     LeastSquares,
     damped_least_squares,
-    is_in_batch,
     symmetric_product,
 )
 from .modes import Transform, scale
@@ -21,7 +20,6 @@ __all__ = [
     "Transform",
     "Tridiagonal",
     "damped_least_squares",
-    "is_in_batch",
     "log_abs_det",
     "make_transform",
     "monotone_root",

@@ -11,9 +11,10 @@
 and `GramSystem` takes a Gram matrix that was summed up in parts, `ConjugateGradients` products with J and Jᵀ alone,
 preconditioned by a randomized Nyström approximation (Frangella, Tropp & Udell 2023, arXiv 2110.02820). All have
 `factor(μ)`, `solve(factor, r) -> δ`, `descend(factor, g)`, −(JᵀJ + μI)⁻¹ g for a g that need not be Jᵀr, and `largest`,
-about the largest eigenvalue of JᵀJ. What r does not determine (the null space of J) is 0 in δ as μ → 0; to keep a given
-p there, solve for r + J p and add p. Solutions by "svd" and the preconditioner are not to be differentiated: singular
-vectors have no derivatives where singular values are equal.
+about the largest eigenvalue of JᵀJ. In batch space `descend` loses the digits by which ‖g‖ exceeds μ‖δ‖. What r does
+not determine (the null space of J) is 0 in δ as μ → 0; to keep a given p there, solve for r + J p and add p. Solutions
+by "svd" and the preconditioner are not to be differentiated: singular vectors have no derivatives where singular values
+are equal.
 """
 
 from collections.abc import Callable
@@ -46,7 +47,7 @@ def damped_least_squares(
     if solver == "svd" and space == "auto":
         u, s, vt = jnp.linalg.svd(jacobian, full_matrices=False)
         return _Spectral(u, s, vt, rcond)
-    in_batch = is_in_batch(space, *jacobian.shape)
+    in_batch = _is_in_batch(space, *jacobian.shape)
     if solver == "cholesky":
         gram = symmetric_product(jacobian.T if in_batch else jacobian)
         return GramSystem(gram, lambda v: jacobian.T @ v, (lambda v: jacobian @ v) if in_batch else None)
@@ -58,7 +59,7 @@ def damped_least_squares(
     )
 
 
-def is_in_batch(space: Space, num_rows: int, num_parameters: int) -> bool:
+def _is_in_batch(space: Space, num_rows: int, num_parameters: int) -> bool:
     """Whether the system is N×N. ValueError for an unknown space."""
     if space not in ("auto", "parameters", "batch"):
         raise ValueError(f'space={space!r}; choose "auto", "parameters" or "batch".')
@@ -150,7 +151,10 @@ class _Spectral(eqx.Module):
 
     def descend(self, factor, gradient):
         along, damping = self.vt @ gradient, factor[1]
-        return (self.s**2 / (self.s**2 + damping) * along @ self.vt - gradient) / damping
+        step = -(along / (self.s**2 + damping)) @ self.vt
+        if self.vt.shape[0] < self.vt.shape[1]:  # and what J does not see
+            step = step - (gradient - along @ self.vt) / damping
+        return step
 
 
 class ConjugateGradients(eqx.Module):

@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from ..core import Batch, Objective, evaluate_terms, partition
-from ..linalg import ConjugateGradients, GramSystem, LeastSquares, damped_least_squares, is_in_batch, symmetric_product
+from ..linalg import ConjugateGradients, GramSystem, LeastSquares, damped_least_squares, symmetric_product
 
 Solver = Literal["cholesky", "qr", "svd", "cg"]
 DampingUnit = Literal["constant", "residual", "gradient"]
@@ -23,7 +23,8 @@ class System(eqx.Module):
         solver: "cholesky", "qr", "svd" (see `linalg.least_squares`), or "cg": products with J and Jᵀ only.
         space: where Cholesky and QR factors are taken, "parameters" (P×P), "batch" (N×N), or "auto", the smaller.
         rcond: of "svd": singular values below this share of the largest are left out.
-        chunk: of "cholesky" in parameter space: so many samples of a term are in memory at once; 0 for all.
+        chunk: the Jacobians of so many samples of a term are in memory at once, which is then solved by Cholesky in
+            parameter space; 0 for all.
         rank, max_steps, tolerance: of "cg": the rank of its preconditioner, its steps, its relative residual.
     """
 
@@ -45,6 +46,8 @@ class System(eqx.Module):
             raise ValueError(f"space={self.space!r} is for cholesky and qr; {self.solver} has none: leave it out.")
         if self.chunk and (self.solver != "cholesky" or self.space == "batch"):
             raise ValueError(f"chunk={self.chunk} is for solver=cholesky in parameter space only.")
+        if self.rank and self.solver != "cg":
+            raise ValueError(f"rank={self.rank} is for solver=cg only.")
         if min(self.chunk, self.rank) < 0 or self.max_steps < 1 or not (self.rcond >= 0 and self.tolerance > 0):
             raise ValueError(
                 f"chunk={self.chunk}, rank={self.rank} and rcond={self.rcond} must be at least 0, "
@@ -56,7 +59,7 @@ class System(eqx.Module):
         if self.solver == "cg":
             options = {"rank": self.rank, "max_steps": self.max_steps, "tolerance": self.tolerance}
             return ConjugateGradients(problem.push, problem.pull, problem.theta, key=jax.random.key(0), **options)
-        if self.chunk and not is_in_batch(self.space, problem.r.size, problem.theta.size):
+        if self.chunk:
             return GramSystem(problem.gram_matrix(self.chunk), problem.pull)
         return damped_least_squares(problem.jacobian(), self.solver, self.space, self.rcond)
 

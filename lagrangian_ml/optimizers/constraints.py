@@ -37,7 +37,7 @@ class Constraints(eqx.Module):
         inequalities: names of terms r ≤ 0.
         penalty: c; a term's weight multiplies it.
         per_sample: a multiplier for every sample, which must then be the same samples in the same order in every
-            step (resample_every=0), or one for all, which holds the mean of the residual.
+            step (resample_every=0), or that step is an error; or one for all, which holds the mean of the residual.
     """
 
     equalities: Sequence[str] = eqx.field(converter=_as_names, default=())
@@ -63,12 +63,28 @@ class Constraints(eqx.Module):
             if name not in objective:
                 raise ValueError(
                     f"the constraint {name!r} is no term of this objective, which has {', '.join(objective)}. Name one "
-                    "of these; a hard ansatz removes the terms that it satisfies (method.ansatz)."
+                    "of these; a hard ansatz removes the terms that it satisfies: take "
+                    "method.ansatz._target_=lagrangian_ml.fields.soft_constraints, say."
                 )
             if objective[name].kind != "residual":
                 raise ValueError(f"the constraint {name!r} is of kind {objective[name].kind!r}; it must be a residual.")
         values = eqx.filter_eval_shape(partial(evaluate_terms, self._among(objective)), model, batch)
         return {name: jnp.zeros(r.shape if self.per_sample else r.shape[1:]) for name, r in values.items()}
+
+    def marks(self, batch: Batch | None) -> dict[str, Array]:
+        """What tells the samples of the constraints from others; nothing unless `per_sample`."""
+        return {name: _mark(batch[name]) for name in self.names} if self.per_sample and batch else {}
+
+    def check(self, marks: Mapping[str, Array], batch: Batch) -> Batch:
+        """The batch, whose use is an error if its samples are not those of the marks."""
+        for name, mark in marks.items():
+            message = (
+                f"the samples of the constraint {name!r} are others than at the start, but per_sample=true keeps a "
+                "multiplier for each: take source.resample_every=0, or optimizer.constraints.per_sample=false."
+            )
+            new = _mark(batch[name])
+            batch = {**batch, name: eqx.error_if(batch[name], jnp.abs(new - mark) > 1e-4 * (1 + jnp.abs(new)), message)}
+        return batch
 
     def lagrangian(self, multipliers: Multipliers, objective: Objective, batch: Batch) -> tuple[Objective, Batch]:
         """(the augmented Lagrangian as an objective, its samples)."""
@@ -113,6 +129,12 @@ class Constraints(eqx.Module):
 
     def _among(self, objective):
         return {name: objective[name] for name in self.names}
+
+
+def _mark(samples):
+    """A sum over all numbers with factors that depend on their places."""
+    leaves = [leaf for leaf in jax.tree.leaves(samples) if jnp.issubdtype(leaf.dtype, jnp.number)]
+    return sum((jnp.sum(leaf.reshape(-1) * jnp.cos(jnp.arange(leaf.size))) for leaf in leaves), jnp.zeros(()))
 
 
 def _shifted(term, inequality, model, sample):

@@ -2,7 +2,7 @@
 
 Yao, Su, Hao, Liu, Su & Zhu 2023 (arXiv 2306.02816), Algorithm 1: moments mᵢ and vᵢ of the gradient of each of n groups
 of terms, and θ ← θ − (γ/n) Σᵢ m̂ᵢ / (√v̂ᵢ + ε). Each part is free of the scale of its group, so that weights between
-groups hardly matter (not at all for ε = 0), nor do the scales of a domain. Difference: a term in no group is one of its
+groups hardly matter (not at all as ε → 0), nor do the scales of a domain. Difference: a term in no group is one of its
 own, where the paper puts all initial and boundary conditions together.
 """
 
@@ -43,8 +43,8 @@ class MultiAdam(eqx.Module):
     groups: Sequence[Sequence[str]] = eqx.field(static=True, default=(), converter=_tuples)
 
     def __check_init__(self):
-        if not (0 <= self.b1 < 1 and 0 <= self.b2 < 1 and self.eps >= 0):
-            raise ValueError(f"b1={self.b1} and b2={self.b2} must lie in [0, 1), eps={self.eps} be at least 0.")
+        if not (0 <= self.b1 < 1 and 0 <= self.b2 < 1 and self.eps > 0):
+            raise ValueError(f"b1={self.b1} and b2={self.b2} must lie in [0, 1), eps={self.eps} be > 0.")
         if any(isinstance(group, str) for group in self.groups):
             raise ValueError(f"groups={self.groups} must be lists of names, such as [['initial', 'boundary']].")
 

@@ -15,7 +15,8 @@ observed curvature, τ = h/(1 + aθ). α satisfies the strong Wolfe conditions (
 
 Differs from the paper: y is always a change on the same samples, so that H survives when points are drawn again; one
 step is several iterations on its samples, whose first gradient is the only one that is not the line search's. An update
-that would not keep H positive is left out, and a search that fails starts again from a scaled identity.
+that would not keep H positive is left out, and a search that fails where the decrease is not below rounding starts
+again from a scaled identity.
 """
 
 from typing import Any, Literal, NamedTuple, cast
@@ -30,6 +31,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ..core import Batch, Objective, loss, partition
 from ._checks import require_float64
 
+MOST = 20_000  # parameters
 Update = Literal["bfgs", "self_scaled_bfgs", "self_scaled_broyden"]
 
 
@@ -60,7 +62,7 @@ class QuasiNewton(eqx.Module):
         max_tries: at most so many evaluations in one line search.
 
     `step` reports loss (before the step), evaluations (by iteration), step_size (the last) and failed, the searches of
-    this step that found no lower loss. Raises ValueError in float32.
+    this step that found no lower loss. Raises ValueError in float32 and for more than 20,000 parameters.
     """
 
     update: Update = "self_scaled_broyden"
@@ -76,6 +78,11 @@ class QuasiNewton(eqx.Module):
     def init(self, model: Any) -> QuasiNewtonState:
         require_float64("QuasiNewton", model)
         size = sum(leaf.size for leaf in jax.tree.leaves(partition(model)[0]))
+        if size > MOST:
+            raise ValueError(
+                f"the model has {size:,} parameters: an inverse Hessian would need {8e-9 * size**2:.0f} GB. At most "
+                f"{MOST:,} are allowed: take optimizer=lbfgs, soap or adam, or a smaller network."
+            )
         return QuasiNewtonState(jnp.eye(size, dtype=float), jnp.ones((), bool))
 
     def step(
@@ -120,18 +127,22 @@ class QuasiNewton(eqx.Module):
         v = s / sy - Hy / yHy
         updated = (hessian - _outer(Hy, Hy / yHy) + _outer(phi * yHy * v, v)) / tau + _outer(s, s / sy)
         moved = (new_scaled - Hy * (Hy @ grad / yHy) + v * (phi * yHy * (v @ grad))) / tau + s * (s @ grad / sy)
-        # A failed search: back to steepest descent, once; if there is no curvature to be dropped, nothing changes.
+        # A failed search: back to steepest descent, once; if there is no curvature to be dropped, nothing changes, and
+        # neither where rounding hides the decrease, as at a minimum.
+        hidden = jnp.abs(now.scaled @ now.grad) <= jnp.finfo(value.dtype).eps * now.value
+        stays = lower | hidden
         identity = jnp.eye(now.theta.size, dtype=now.theta.dtype)
-        hessian = jnp.where(curved, updated, jnp.where(lower, hessian, identity))
+        hessian = jnp.where(curved, updated, jnp.where(stays, hessian, identity))
         keep = lambda new, old: jnp.where(lower, new, old)
         theta, value, grad = keep(now.theta + s, now.theta), keep(value, now.value), keep(grad, now.grad)
-        scaled = jnp.where(curved, moved, jnp.where(lower, new_scaled, now.grad))
+        kept = jnp.where(lower, new_scaled, now.scaled)
+        scaled = jnp.where(curved, moved, jnp.where(stays, kept, now.grad))
         return _Iterate(
             theta,
             value,
             grad,
             scaled,
-            QuasiNewtonState(hessian, jnp.where(curved, False, fresh | ~lower)),
+            QuasiNewtonState(hessian, jnp.where(curved, False, fresh | ~stays)),
             now.tries + jnp.asarray(found.info.num_linesearch_steps, now.tries.dtype),
             jnp.where(lower, length, 0.0),
             now.failed + (~lower).astype(now.failed.dtype),

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..core import Batch, Objective, evaluate_terms
+from ..core import Batch, Objective, Weighted, evaluate_terms
 from .state import FitState
 from .task import Task
 
@@ -22,7 +22,8 @@ PARTED, LOGS = 3.0, 3  # fresh / training residual that gives a warning, on so m
 
 class Evaluation:
     """Adds to a record the root mean square residuals `train_rms` = √(2 · loss), on the samples of the last step, and
-    `fresh_rms`, on independent samples of the source, then `task.errors`. Warns once when the two residuals part."""
+    `fresh_rms`, on independent samples of the source, without the weights that it may give them, then `task.errors`.
+    Warns once when the two residuals, both with weights, part."""
 
     def __init__(self, task: Task, every: int):
         self.task, self.every = task, every
@@ -32,17 +33,20 @@ class Evaluation:
 
         @eqx.filter_jit
         def measure(source, state, model):
-            return residual_rms(self._terms, model, source.next(state, model, task.objective)[0])
+            batch = source.next(state, model, task.objective)[0]
+            plain = {n: samples.sample if isinstance(samples, Weighted) else samples for n, samples in batch.items()}
+            return residual_rms(self._terms, model, plain), residual_rms(self._terms, model, batch)
 
         self._measure = measure
 
     def __call__(self, state: FitState, record: dict) -> None:
         if self._terms:
             fresh = self.task.source.init(jax.random.fold_in(state.key, state.step))
-            record["fresh_rms"] = float(self._measure(self.task.source, fresh, state.model))
+            plain, weighted = self._measure(self.task.source, fresh, state.model)
+            record["fresh_rms"] = float(plain)
         if len(self._terms) == len(self.task.objective) and "loss" in record:
             record["train_rms"] = math.sqrt(2 * record["loss"])
-            self._compare(record["train_rms"], record["fresh_rms"], record)
+            self._compare(record["train_rms"], float(weighted), record)
         record.update({name: float(error) for name, error in self.task.errors(state.model).items()})
 
     def _compare(self, train, fresh, record):

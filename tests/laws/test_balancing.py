@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -278,6 +279,18 @@ def test_a_multiplier_for_every_sample_makes_every_residual_zero():
     model, state, _ = run(optimizer, objective, batch, jnp.zeros(5), 300)
     np.testing.assert_allclose(model, n, atol=1e-6)
     np.testing.assert_allclose(state["multipliers"]["data"][:, 0], -2.0 * 5 * n, atol=1e-5)  # means over 5 samples
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_multipliers_of_samples_are_not_for_other_samples(method):
+    objective, batch, model = two_terms()
+    optimizer = METHODS[method](Constraints(["edge"], per_sample=True))
+    state, step = optimizer.init(model, objective, batch), eqx.filter_jit(optimizer.step)
+    model, state, _ = step(model, state, objective, batch)
+    step(model, state, objective, {**batch, "inner": batch["inner"] + 1})  # not a constraint
+    for other in (batch["edge"] + 0.1, batch["edge"][::-1]):
+        with pytest.raises(RuntimeError, match="samples of the constraint 'edge' are others"):
+            jax.block_until_ready(step(model, state, objective, {**batch, "edge": other})[0])
 
 
 @pytest.mark.parametrize(

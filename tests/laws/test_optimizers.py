@@ -168,6 +168,31 @@ def test_damping_does_not_grow_at_a_minimum():
     assert state.damping < 1e-6
 
 
+def test_lazy_steps_follow_a_bent_valley():
+    """Rosenbrock's function as two residuals: fewer Jacobians; a lazy step never raises the loss."""
+    objective = {"fit": Term(lambda m, s: jnp.stack([1 - m[0], 10 * (m[1] - m[0] ** 2)]))}
+    batch, counts = {"fit": jnp.zeros(1)}, []
+    for lazy_steps in (0, 4):
+        optimizer, model = LevenbergMarquardt(lazy_steps=lazy_steps, acceleration=0.0), jnp.asarray([-1.2, 1.0])
+        state, step, count = optimizer.init(model), jax.jit(lambda *now, o=optimizer: o.step(*now, objective, batch)), 0
+        while loss(objective, model, batch) > 1e-12 and count < 100:
+            before = loss(objective, model, batch)
+            model, state, info = step(model, state)
+            assert loss(objective, model, batch) <= before and info["lazy"] <= lazy_steps
+            count += 1
+        counts.append(count)
+    assert counts[1] < 0.8 * counts[0] < 80
+
+
+def test_chunks_bound_the_jacobian_that_is_in_memory():
+    model, batch = jnp.zeros(70), {"fit": jax.random.normal(jax.random.key(0), (40, 70))}
+    objective = {"fit": Term(lambda m, s: jnp.sin(s @ m)[None] - 1)}
+    for chunk, whole in ((0, True), (8, False)):
+        optimizer = LevenbergMarquardt(system=System(chunk=chunk), acceleration=0.0)
+        jaxpr = jax.make_jaxpr(lambda m, o=optimizer: o.step(m, o.init(m), objective, batch)[0])(model)
+        assert (str(jaxpr).count("f64[40,1,70]") > 0) == whole
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_a_jacobian_that_is_not_finite_stops_the_fit(name):
     objective = {"data": Term(lambda model, s: (model["a"] + jnp.sqrt(model["b"]) + s)[None])}
@@ -188,6 +213,9 @@ def test_a_jacobian_that_is_not_finite_stops_the_fit(name):
         (lambda: System(solver="cg", space="batch"), "space='batch' is for cholesky and qr; cg has none"),
         (lambda: System(solver="qr", chunk=3), "chunk=3 is for solver=cholesky"),
         (lambda: System(rank=-1), "rank=-1"),
+        (lambda: System(rank=20), "rank=20 is for solver=cg only"),
+        (lambda: LevenbergMarquardt(lazy_steps=-1), "lazy_steps=-1"),
+        (lambda: MultiAdam(eps=0.0), "eps=0.0"),
         (lambda: GaussNewton(momentum=1.0), r"momentum=1.0 in \[0, 1\)"),
         (lambda: GaussNewton(damping=0.0), "damping=0 needs system.solver=svd"),
         (lambda: GaussNewton(search="golden"), "'golden'"),

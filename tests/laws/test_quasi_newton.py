@@ -89,3 +89,21 @@ def test_at_a_minimum_nothing_moves():
     optimizer, model = QuasiNewton(iterations=3), jnp.ones(5)
     after, state, info = optimizer.step(model, optimizer.init(model), VALLEY, {"valley": jnp.ones(1)})
     assert (after == model).all() and info["loss"] == 0 and jnp.isfinite(state.inverse_hessian).all()
+
+
+def test_curvature_outlives_a_stay_at_a_minimum():
+    """Where rounding hides every decrease, H stays, so that other samples find it."""
+    fit = {"fit": Term(lambda m, s: jnp.sin(s @ m)[None] - s[0])}
+    batch = {"fit": jax.random.normal(jax.random.key(0), (12, 4))}
+    optimizer, model = QuasiNewton(), jnp.full(4, 0.1)
+    state, step = optimizer.init(model), jax.jit(lambda *now: optimizer.step(*now, fit, batch))
+    for _ in range(20):
+        model, state, info = step(model, state)
+    assert not state.fresh and info["failed"] > 0
+    curvature = jnp.linalg.inv(jax.hessian(lambda m: loss(fit, m, batch))(model))
+    np.testing.assert_allclose(state.inverse_hessian, curvature, atol=0.2 * jnp.abs(curvature).max())
+
+
+def test_too_many_parameters_for_an_inverse_hessian_are_refused():
+    with pytest.raises(ValueError, match="20,001 parameters: an inverse Hessian would need 3 GB.*lbfgs"):
+        QuasiNewton().init(jnp.zeros(20_001))

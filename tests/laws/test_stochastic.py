@@ -52,6 +52,12 @@ def test_gaussian_directions_give_the_biharmonic_operator():
     assert abs(jnp.mean(found) - point_jet(u, x, 0.4).bilaplacian[0]) < 4 * jnp.std(found) / num**0.5
 
 
+def test_fourth_derivatives_in_many_dimensions_need_gaussian_directions():
+    jet = stochastic_jet(lambda x: jnp.sum(x**4)[None], jnp.ones(9), None, Directions(2), key=KEY)
+    with pytest.raises(ValueError, match="9 dimensions.*directions.law=gaussian"):
+        _ = jet.bilaplacian
+
+
 def test_the_mean_over_all_subsets_of_coordinates_is_exact():
     u, x = field(1), jnp.asarray(X)
     estimate = lambda key: stochastic_jet(u, x, 0.4, Directions(2), key=key).laplacian[0]

@@ -10,7 +10,7 @@ import pytest
 
 from lagrangian_ml import LevenbergMarquardt, fit, load_problem, pinn
 from lagrangian_ml.core import Samples, evaluate_terms, partition
-from lagrangian_ml.domains import collocation
+from lagrangian_ml.domains import ResidualAdaptive, ResidualAttention, RetainResampleRelease, collocation
 from lagrangian_ml.equations import Diffusion
 from lagrangian_ml.fields import MLP, hard_constraints, soft_constraints
 from lagrangian_ml.methods.pinn import PINN, strong_form
@@ -121,3 +121,30 @@ def test_data_need_an_exact_solution_or_a_file():
     with pytest.raises(ValueError, match="num_samples=0"):
         observations(problem, num_samples=0)
     assert isinstance(observations(problem, num_samples=3), Samples)
+
+
+@pytest.mark.parametrize("way", ["adaptive", "retained", "attention"])
+def test_a_redraw_does_not_make_the_error_jump(way):
+    """Every third step has other points; the error after it is about that before, and falls over all."""
+    ways = {
+        "adaptive": {"adaptive": ResidualAdaptive(keep=0.5)},
+        "retained": {"adaptive": RetainResampleRelease()},
+        "attention": {"adaptive": ResidualAdaptive(keep=0.5), "attention": ResidualAttention()},
+    }
+    points = partial(collocation, num_points=256, resample_every=3, **ways[way])
+    task = pinn(load_problem("heat"), partial(MLP, width=8, depth=2), points, key=jax.random.key(0))
+    errors = []
+
+    class Error:
+        every = 1
+
+        def __call__(self, state, record):
+            errors.append(float(task.errors(state.model)["relative_l2"]))
+
+    fit(
+        *(task.model, task.objective, task.source, LevenbergMarquardt()),
+        **{"num_steps": 30, "key": jax.random.key(1), "callbacks": [Error()], "log_every": 1},
+    )
+    assert errors[-1] < 1e-3 * errors[0]
+    ratios = [errors[k] / errors[k - 1] for k in range(3, 30, 3)]  # of the steps that see other points
+    assert max(ratios) < 5 and np.median(ratios) < 1.5
