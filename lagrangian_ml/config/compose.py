@@ -194,7 +194,8 @@ def _resolve(tree):
     try:
         resolved = OmegaConf.to_container(OmegaConf.create(tree), resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"a reference cannot be resolved: {str(error).splitlines()[0]}") from error
+        where = f"{error.full_key}: its" if error.full_key else "a"
+        raise ConfigError(f"{where} reference cannot be resolved: {str(error).splitlines()[0]}") from error
     assert isinstance(resolved, dict)
     return {str(name): value for name, value in resolved.items()}
 
