@@ -6,7 +6,7 @@ Levenberg 1944, Marquardt 1963; the damping rule is Nielsen's (IMM-REP-1999-05, 
 Sethna 2012, arXiv 1201.5885, eq. 7): it is δ + a with (JᵀJ + μI) a = −½ Jᵀ D²r[δ, δ], unless 2‖a‖ > `acceleration`·‖δ‖,
 where D²r is two forward derivatives. After a step that was taken come up to `lazy_steps` others with the same factors
 of JᵀJ + μI and gradients of their own, as with lazy Hessians (Doikov, Chayti & Jaggi 2023, arXiv 2212.00781), each only
-if it lowers the loss: in a bent valley they save Jacobians, on Burgers' front for about as many seeds as not
+if it lowers the loss: on Burgers' front they came down earlier for five seeds of eight, later for two
 (benchmarks/burgers_error_vs_seconds.py). Differences: a refused step is tried again at once with the same Jacobian, at
 most `max_tries` times in all; if rounding hides the decrease, μ shrinks; the system is solved in any way of `System`,
 and μ may be in units of ‖r‖ or ‖Jᵀr‖. Samples may change between steps: only μ and ν are carried over.
