@@ -1,9 +1,8 @@
 """Error against seconds of the preset `burgers_pinn` by Levenberg–Marquardt, with and without lazy steps, and by Adam.
 
 Every run is a process of its own, one after the other, the optimizers alternating; the same network, points, ansatz and
-precision. Seconds are those of the steps, without compilation and without evaluating the error;
-CPU-seconds are those of the whole process.
-`--seeds 0 --only adam` runs a part; stored runs of other seeds are kept.
+precision. Seconds are those of the steps, without compilation and without evaluating the error; CPU-seconds are those
+of the whole process. `--seeds 0 --only adam` runs a part; stored runs of other seeds are kept.
 """
 
 import argparse

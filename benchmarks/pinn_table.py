@@ -214,13 +214,9 @@ def _cell(results, seconds):
     if failed == len(errors):
         return "failed"
     text = f"{statistics.median(errors):.1e}" + (f" ({min(errors):.1e}–{max(errors):.1e})" if len(errors) > 1 else "")
-    short = min(r["seconds"] for r in results)
+    short, cpu = min(r["seconds"] for r in results), statistics.median(r["cpu_seconds"] for r in results)
     text += f", {failed} of {len(errors)} failed" if failed else ""
-    return f"{text}{f', {short:.0f} s' if short < seconds else ''}; {_cpu(results):.0f} CPU-s"
-
-
-def _cpu(results):
-    return statistics.median(r["cpu_seconds"] for r in results)
+    return f"{text}{f', {short:.0f} s' if short < seconds else ''}; {cpu:.0f} CPU-s"
 
 
 def draw(problem: str, results: list[dict], path: Path) -> None:

@@ -37,12 +37,12 @@ class AugmentedLagrangian(eqx.Module):
     def init(self, model: Any, objective: Objective | None = None, batch: Batch | None = None) -> PyTree:
         multipliers = self.constraints.init(model, objective, batch)
         inner = first_state(self.optimizer, model, objective, batch)
-        marks = self.constraints.marks(batch)
+        marks = self.constraints.marks()
         return {"optimizer": inner, "multipliers": multipliers, "marks": marks, "step": jnp.zeros((), jnp.int32)}
 
     def step(self, model: Any, state: PyTree, objective: Objective, batch: Batch) -> tuple[Any, PyTree, dict]:
         step, multipliers = state["step"] + 1, state["multipliers"]
-        batch = self.constraints.check(state["marks"], batch)
+        batch, marks = self.constraints.check(state["marks"], batch)
         model, inner, slopes, info = self.constraints.step(
             self.optimizer, model, state["optimizer"], multipliers, objective, batch
         )
@@ -50,4 +50,4 @@ class AugmentedLagrangian(eqx.Module):
         ascended = self.constraints.ascend(multipliers, slopes, rates)
         due = step % self.every == 0
         multipliers = jax.tree.map(lambda old, new: jnp.where(due, new, old), multipliers, ascended)
-        return model, {**state, "optimizer": inner, "multipliers": multipliers, "step": step}, info
+        return model, {"optimizer": inner, "multipliers": multipliers, "marks": marks, "step": step}, info

@@ -71,20 +71,26 @@ class Constraints(eqx.Module):
         values = eqx.filter_eval_shape(partial(evaluate_terms, self._among(objective)), model, batch)
         return {name: jnp.zeros(r.shape if self.per_sample else r.shape[1:]) for name, r in values.items()}
 
-    def marks(self, batch: Batch | None) -> dict[str, Array]:
-        """What tells the samples of the constraints from others; nothing unless `per_sample`."""
-        return {name: _mark(batch[name]) for name in self.names} if self.per_sample and batch else {}
+    def marks(self) -> dict[str, Float[Array, "2"]]:
+        """(0, 0) for each constraint until its samples are known, then (1, what tells them from others).
 
-    def check(self, marks: Mapping[str, Array], batch: Batch) -> Batch:
-        """The batch, whose use is an error if its samples are not those of the marks."""
+        Nothing unless `per_sample`.
+        """
+        return {name: jnp.zeros(2) for name in self.names} if self.per_sample else {}
+
+    def check(self, marks: Mapping[str, Array], batch: Batch) -> tuple[Batch, dict[str, Array]]:
+        """(the batch, whose use is an error if its samples are not those of the marks; the marks of the next step)."""
+        known = {}
         for name, mark in marks.items():
             message = (
                 f"the samples of the constraint {name!r} are others than at the start, but per_sample=true keeps a "
                 "multiplier for each: take source.resample_every=0, or optimizer.constraints.per_sample=false."
             )
             new = _mark(batch[name])
-            batch = {**batch, name: eqx.error_if(batch[name], jnp.abs(new - mark) > 1e-4 * (1 + jnp.abs(new)), message)}
-        return batch
+            others = (mark[0] > 0) & (jnp.abs(new - mark[1]) > 1e-4 * (1 + jnp.abs(new)))
+            batch = {**batch, name: eqx.error_if(batch[name], others, message)}
+            known[name] = jnp.where(mark[0] > 0, mark, jnp.stack([jnp.ones_like(new), new]).astype(mark.dtype))
+        return batch, known
 
     def lagrangian(self, multipliers: Multipliers, objective: Objective, batch: Batch) -> tuple[Objective, Batch]:
         """(the augmented Lagrangian as an objective, its samples)."""

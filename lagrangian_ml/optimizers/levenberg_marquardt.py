@@ -142,7 +142,12 @@ class LevenbergMarquardt(eqx.Module):
             moved = theta + system.descend(end.factor, pull(r)[0])
             after = 0.5 * jnp.sum(residuals(moved) ** 2)
             lower = after < loss
-            return jnp.where(lower, moved, theta), jnp.where(lower, after, loss), count + lower, lower
+            return (
+                jnp.where(lower, moved, theta),
+                jnp.where(lower, after, loss),
+                count + lower.astype(count.dtype),
+                lower,
+            )
 
         start = (end.theta, end.loss, jnp.zeros((), jnp.int32), end.gain > 0)
         theta, _, count, _ = jax.lax.while_loop(lambda now: now[3] & (now[2] < self.lazy_steps), step, start)

@@ -34,14 +34,14 @@ class MDMM(eqx.Module):
 
     def init(self, model: Any, objective: Objective | None = None, batch: Batch | None = None) -> PyTree:
         multipliers = self.constraints.init(model, objective, batch)
-        inner, marks = first_state(self.optimizer, model, objective, batch), self.constraints.marks(batch)
+        inner, marks = first_state(self.optimizer, model, objective, batch), self.constraints.marks()
         return {"optimizer": inner, "multipliers": multipliers, "marks": marks}
 
     def step(self, model: Any, state: PyTree, objective: Objective, batch: Batch) -> tuple[Any, PyTree, dict]:
-        batch = self.constraints.check(state["marks"], batch)
+        batch, marks = self.constraints.check(state["marks"], batch)
         model, inner, slopes, info = self.constraints.step(
             self.optimizer, model, state["optimizer"], state["multipliers"], objective, batch
         )
         rates = dict.fromkeys(self.constraints.names, self.learning_rate)
         multipliers = self.constraints.ascend(state["multipliers"], slopes, rates)
-        return model, {**state, "optimizer": inner, "multipliers": multipliers}, info
+        return model, {"optimizer": inner, "multipliers": multipliers, "marks": marks}, info

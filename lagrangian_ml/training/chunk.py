@@ -3,6 +3,7 @@ first step that is not finite. The stop is an argument, not a constant, so the p
 are the same wherever a run is cut by logging, checkpoints or a resume.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -63,8 +64,14 @@ def compile_chunk(
     compiled = jax.jit(loop, donate_argnums=0, **shardings).lower(arrays, stored, np.int32(0)).compile()
 
     def advance(state, stop):
-        arrays, info, finite = compiled(eqx.filter(state, eqx.is_array), stored, np.int32(stop))
-        info, finite = jax.device_get((info, finite))
+        try:
+            arrays, info, finite = compiled(eqx.filter(state, eqx.is_array), stored, np.int32(stop))
+            info, finite = jax.device_get((info, finite))
+        except jax.errors.JaxRuntimeError as error:
+            told = re.search(r"_EquinoxRuntimeError: (.+)", str(error))  # by `eqx.error_if`, inside a traceback
+            if told is None:
+                raise
+            raise RuntimeError(told.group(1)) from error
         return (
             eqx.combine(arrays, static),
             {name: value.item() for name, value in info.items()},

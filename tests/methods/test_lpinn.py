@@ -256,7 +256,7 @@ def test_causal_steps_see_weighted_residuals_and_ripen():
     state = causal.init(model)
     weights, chunks = causal.weights(model, state["level"], objective, batch)
     _, state, info = causal.step(model, state, objective, batch)
-    np.testing.assert_allclose(info["loss"], loss(objective, model, batch), rtol=1e-6)
+    np.testing.assert_allclose(info["loss"], loss(objective, model, batch), rtol=1e-12)
     assert info["causal_loss"] < info["loss"]
     square = jnp.sum(evaluate_terms(objective, model, batch)["equation"] ** 2, axis=1)
     expected = 0.5 * 2.0 * jnp.mean(weights[chunks["equation"]] * square)

@@ -9,6 +9,8 @@ import pytest
 from small_problem import OBJECTIVE, Cubic, Uniform, network
 
 from lagrangian_ml.core import Fixed, Term
+from lagrangian_ml.domains import ArraySource, JoinedSource
+from lagrangian_ml.optimizers import AugmentedLagrangian, Constraints, LevenbergMarquardt
 from lagrangian_ml.training import DivergedError, begin, fit
 from lagrangian_ml.training.manifest import leaf_sums
 
@@ -173,3 +175,16 @@ def test_begin_is_the_template_of_a_run():
     result = run(5)
     structure = lambda state: jax.tree.structure(eqx.filter(state, eqx.is_array))
     assert structure(state) == structure(result.state)
+
+
+def test_an_error_inside_a_step_ends_the_fit_with_its_message():
+    """Multipliers for each sample, whose samples stay, and then change from step to step."""
+    objective = {"size": Term(lambda m, p: m), "data": Term(lambda m, s: m - s)}
+    constraints = Constraints(["data"], per_sample=True)
+    optimizer = AugmentedLagrangian(LevenbergMarquardt(), constraints, every=2)
+    samples = {"size": jnp.zeros(1), "data": jnp.arange(4.0)}
+    train = lambda source: fit(jnp.zeros(1), objective, source, optimizer, num_steps=6, key=KEY)
+    assert train(ArraySource(samples)).history[-1]["violation_data"] > 0
+    mini_batches = JoinedSource((ArraySource({"size": jnp.zeros(1)}), ArraySource({"data": jnp.arange(4.0)}, 2)))
+    with pytest.raises(RuntimeError, match="^the samples of the constraint 'data' are others than at the start"):
+        train(mini_batches)
