@@ -106,7 +106,7 @@ class GaussNewton(eqx.Module):
         """η; 0 where no length lowers the loss, as where the step is not finite."""
         if self.search == "none":
             return jnp.where(jnp.isfinite(slope), jnp.asarray(self.max_length, float), jnp.nan)
-        lengths = self.max_length * 0.5 ** jnp.arange(self.max_tries)
+        lengths = self.max_length * 0.5 ** jnp.arange(self.max_tries, dtype=float)
         if self.search == "grid":
             losses = jax.lax.map(after, lengths)
             best = jnp.nanargmin(jnp.append(losses, loss))
